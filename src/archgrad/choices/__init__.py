@@ -1,0 +1,20 @@
+"""The trainable choices and their relaxations: how much of each candidate flows, and which run at all."""
+
+from archgrad.choices.mixing import Mixing, Support, full_support, transit
+from archgrad.choices.progress import Progress
+from archgrad.choices.relaxation import Relaxation
+from archgrad.choices.softmax import Softmax
+from archgrad.choices.table import Choices, ChoiceTable, as_table
+
+__all__ = [
+    "ChoiceTable",
+    "Choices",
+    "Mixing",
+    "Progress",
+    "Relaxation",
+    "Softmax",
+    "Support",
+    "as_table",
+    "full_support",
+    "transit",
+]

@@ -1,0 +1,121 @@
+"""From expected mixings to a fixed architecture: derivation rules and the one function that applies them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from archgrad.architecture import Architecture, Cell, Edge
+from archgrad.choices import Choices, Mixing, Progress, Relaxation, Support
+from archgrad.errors import InputError
+from archgrad.space.cells import CellSpace, Space
+
+__all__ = ["Derivation", "TopEdges", "architecture_of", "derive", "expected_mixings", "project"]
+
+
+class Derivation(Protocol):
+    """A rule from an expected mixing to the 0/1 support that is kept."""
+
+    def __call__(self, mixing: Mixing, cell: CellSpace) -> Support:
+        """Return the derived support, rows x candidates.
+
+        Args:
+            mixing: an *expected* mixing, never a sample and never raw logits.
+            cell: the graph and the names of the candidates.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class TopEdges:
+    """DARTS section 2.4: per node the k edges whose strongest candidate is strongest, and that candidate of each.
+
+    ``none`` never counts and is never kept. Equal weights: the earlier source, the earlier candidate.
+
+    Args:
+        k: edges kept per node (DARTS: 2 for images, 1 for recurrent cells).
+
+    Raises:
+        InputError: k is not positive.
+    """
+
+    k: int = 2
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise InputError(f"derivation.k is {self.k}; it must be at least 1.")
+
+    def __call__(self, mixing: Mixing, cell: CellSpace) -> Support:
+        """Return the support with the best candidate of the k best edges of each node."""
+        weights = mixing.weights.detach().double().cpu().tolist()
+        best: dict[int, list[tuple[float, int, int]]] = {}
+        for edge, target in enumerate(cell.groups):
+            usable = [
+                (-weights[edge][candidate], edge, candidate)
+                for candidate, name in enumerate(cell.operations)
+                if name != "none" and mixing.support[edge][candidate]
+            ]
+            if usable:
+                best.setdefault(target, []).append(min(usable, key=lambda entry: (entry[0], entry[2])))
+        kept = {(edge, candidate) for edges in best.values() for _, edge, candidate in sorted(edges)[: self.k]}
+        return tuple(
+            tuple((edge, candidate) in kept for candidate in range(len(cell.operations)))
+            for edge in range(len(cell.edges))
+        )
+
+
+def expected_mixings(choices: Choices, relaxation: Relaxation, progress: Progress) -> dict[str, Mixing]:
+    """Return the deterministic mixing of every cell kind: the only thing that decisions read."""
+    return {kind: relaxation.expected(table, progress) for kind, table in choices.items()}
+
+
+def project(expected: Mapping[str, Mixing], derivation: Derivation, space: Space) -> dict[str, Support]:
+    """Return the support of every cell kind that the rule would keep now."""
+    return {kind: derivation(mixing, space.cells[kind]) for kind, mixing in expected.items()}
+
+
+def architecture_of(
+    space: Space,
+    supports: Mapping[str, Support],
+    weights: Mapping[str, Mixing] | None = None,
+    made_by: Mapping[str, Any] | None = None,
+) -> Architecture:
+    """Write supports down as an architecture; ``none`` is no edge.
+
+    Args:
+        space: the cells' graphs and candidates.
+        supports: what is kept, by cell kind.
+        weights: mixings whose weights become the edges' factors; plain sums when None.
+        made_by: recipe, seed, version.
+    """
+    cells = {}
+    for kind, support in supports.items():
+        cell = space.cells[kind]
+        kept = [
+            (Edge(source, target, name), edge, candidate)
+            for edge, (source, target) in enumerate(cell.edges)
+            for candidate, name in enumerate(cell.operations)
+            if support[edge][candidate] and name != "none"
+        ]
+        factors = None
+        if weights is not None:
+            matrix = weights[kind].weights.detach().double().cpu()
+            factors = tuple(float(matrix[edge, candidate]) for _, edge, candidate in kept)
+        edges = tuple(edge for edge, _, _ in kept)
+        cells[kind] = Cell(cell.inputs, cell.nodes, edges, cell.output, cell.output_combine, factors)
+    return Architecture(space.name, cells, dict(space.network), dict(made_by or {}))
+
+
+def derive(
+    choices: Choices,
+    relaxation: Relaxation,
+    progress: Progress,
+    derivation: Derivation,
+    space: Space,
+    made_by: Mapping[str, Any] | None = None,
+) -> Architecture:
+    """Derive the architecture that the choices stand for now."""
+    return architecture_of(
+        space, project(expected_mixings(choices, relaxation, progress), derivation, space), None, made_by
+    )

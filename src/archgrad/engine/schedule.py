@@ -1,0 +1,109 @@
+"""When the choices learn: a schedule orders the primitives of one update."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from archgrad.errors import InputError
+
+__all__ = ["Always", "Every", "Never", "Schedule", "Steps"]
+
+
+class Steps(Protocol):
+    """What a schedule may do in one update, in any order."""
+
+    @property
+    def index(self) -> int:
+        """How many updates were done before this one."""
+        ...
+
+    def choice_step(self) -> None:
+        """Compute the hypergradient on the choices' next batch and update the choices."""
+        ...
+
+    def weight_gradients(self) -> None:
+        """Compute the gradients of the training loss with respect to the weights (before clipping)."""
+        ...
+
+    def weight_step(self) -> None:
+        """Update the weights with the gradients that were computed."""
+        ...
+
+
+class Schedule(Protocol):
+    """Decides, update by update, whether and when the choices learn."""
+
+    @property
+    def choice_share(self) -> float:
+        """Share of the training data that serves the choices; 0 when they learn from the weights' own batches."""
+        ...
+
+    def __call__(self, steps: Steps) -> None:
+        """Do one update."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the schedule's own state as plain data (empty where there is none)."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up a state that :meth:`state_dict` returned."""
+
+
+@dataclass
+class Always(Schedule):
+    """A choice step before every weight step (DARTS, algorithm 1).
+
+    Args:
+        choice_share: half of the training data serves the choices (DARTS section 3.1).
+    """
+
+    choice_share: float = 0.5
+
+    def __call__(self, steps: Steps) -> None:
+        """Do a choice step, then a weight step."""
+        steps.choice_step()
+        steps.weight_gradients()
+        steps.weight_step()
+
+
+@dataclass
+class Every(Schedule):
+    """A choice step before every k-th weight step, beginning with the first.
+
+    Args:
+        k: one choice step in so many updates.
+        choice_share: share of the training data for the choices; negative: 1 / (1 + k), so both sets last one epoch.
+
+    Raises:
+        InputError: k is not positive.
+    """
+
+    k: int = 10
+    choice_share: float = -1.0
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise InputError(f"schedule.k is {self.k}; it must be at least 1.")
+        if self.choice_share < 0:
+            self.choice_share = 1.0 / (1.0 + self.k)
+
+    def __call__(self, steps: Steps) -> None:
+        """Do a weight step, and before it a choice step where it is due."""
+        if steps.index % self.k == 0:
+            steps.choice_step()
+        steps.weight_gradients()
+        steps.weight_step()
+
+
+@dataclass
+class Never(Schedule):
+    """The choices stay as they were drawn: the supernet of random search."""
+
+    choice_share: float = 0.0
+
+    def __call__(self, steps: Steps) -> None:
+        """Do a weight step."""
+        steps.weight_gradients()
+        steps.weight_step()

@@ -1,0 +1,142 @@
+"""From an architecture to a network: the blueprint (plain data), the module, and its sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import nn
+
+from archgrad import registry
+from archgrad.architecture import Architecture
+from archgrad.errors import InputError
+from archgrad.network.image import ImageNetwork
+
+__all__ = ["blueprint", "build", "count_flops", "count_parameters"]
+
+
+def blueprint(
+    architecture: Architecture,
+    *,
+    cells: int,
+    channels: int,
+    in_channels: int = 3,
+    classes: int = 10,
+    auxiliary: bool = False,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> dict[str, Any]:
+    """Return everything that :class:`ImageNetwork` needs, as plain data that JSON can hold.
+
+    Args:
+        architecture: the cells.
+        cells: number of cells in the stack.
+        channels: channels of the first cell's nodes.
+        in_channels: channels of the images.
+        classes: number of classes.
+        auxiliary: whether there is an auxiliary head two thirds up.
+        mean: per channel, of images in [0, 1]; subtracted by the stem.
+        std: per channel; divided by in the stem.
+
+    Raises:
+        InputError: a size is not positive, or the architecture lacks a cell kind that the stack needs.
+    """
+    sizes = {"cells": cells, "channels": channels, "in_channels": in_channels, "classes": classes}
+    for name, value in sizes.items():
+        if value < 1:
+            raise InputError(f"{name} is {value}; it must be at least 1.")
+    skeleton = registry.get("space", architecture.space).skeleton()
+    layers = skeleton.layers(cells, channels)
+    missing = sorted({layer.cell for layer in layers} - set(architecture.cells))
+    if missing:
+        raise InputError(
+            f"The architecture has no cell '{missing[0]}', which a network of {cells} cells needs; "
+            f"it has {', '.join(architecture.cells)}."
+        )
+    return {
+        "in_channels": in_channels,
+        "classes": classes,
+        "stem_channels": skeleton.stem_multiplier * channels,
+        "layers": [asdict(layer) for layer in layers],
+        "cells": {kind: cell.to_dict() for kind, cell in architecture.cells.items()},
+        "network": dict(architecture.network),
+        "auxiliary": auxiliary,
+        "mean": None if mean is None else [float(m) for m in mean],
+        "std": None if std is None else [float(s) for s in std],
+    }
+
+
+def build(
+    architecture: Architecture,
+    *,
+    cells: int = 20,
+    channels: int = 36,
+    in_channels: int = 3,
+    classes: int = 10,
+    auxiliary: bool = False,
+) -> nn.Module:
+    """Build the network of an architecture: a plain ``torch.nn.Module`` from images in [0, 1] to logits.
+
+    Args:
+        architecture: the cells.
+        cells: number of cells (DARTS evaluates 20 on CIFAR-10).
+        channels: channels of the first cell's nodes (DARTS: 36).
+        in_channels: channels of the images.
+        classes: number of classes.
+        auxiliary: whether there is an auxiliary head for training.
+
+    Raises:
+        InputError: a size is not positive, or a cell kind is missing.
+    """
+    return ImageNetwork(
+        blueprint(
+            architecture,
+            cells=cells,
+            channels=channels,
+            in_channels=in_channels,
+            classes=classes,
+            auxiliary=auxiliary,
+        )
+    )
+
+
+def count_parameters(
+    architecture: Architecture,
+    *,
+    cells: int = 20,
+    channels: int = 36,
+    in_channels: int = 3,
+    classes: int = 10,
+    auxiliary: bool = False,
+) -> int:
+    """Count the trainable numbers of the network that :func:`build` would return, without allocating it."""
+    with torch.device("meta"):
+        network = build(
+            architecture,
+            cells=cells,
+            channels=channels,
+            in_channels=in_channels,
+            classes=classes,
+            auxiliary=auxiliary,
+        )
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def count_flops(network: nn.Module, input_shape: Sequence[int]) -> int:
+    """Count the multiply-adds of one example through a network (convolutions and matrix products).
+
+    Args:
+        network: any module.
+        input_shape: shape of one example, without the batch.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    was_training = network.training
+    network.eval()
+    device = next(network.parameters()).device
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, *input_shape, device=device))
+    network.train(was_training)
+    return int(counter.get_total_flops()) // 2

@@ -1,0 +1,193 @@
+"""Every operation of the image spaces, written once, importing torch alone.
+
+The supernet runs these modules on slices of its stacked storage, the derived network holds them as they are, and the
+standalone export copies this file. Tensors are images [N, C, H, W] throughout; ``affine`` says whether batch norm
+learns a scale and an offset (no in search, yes in the network that is trained afterwards).
+Operations and their order of layers: DARTS (arXiv 1806.09055) section 3.1.1 and its public code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = [
+    "OPERATIONS",
+    "STACKABLE",
+    "DilatedConvolution",
+    "FactorizedReduce",
+    "Pool",
+    "ReluConvolutionNorm",
+    "SeparableConvolution",
+    "Stem",
+    "Zero",
+    "drop_path",
+    "make_operation",
+]
+
+
+class ReluConvolutionNorm(nn.Sequential):
+    """ReLU, 1x1 convolution, batch norm: brings a cell's input to the cell's channels."""
+
+    def __init__(self, inputs: int, outputs: int, affine: bool = True) -> None:
+        super().__init__(
+            nn.ReLU(),
+            nn.Conv2d(inputs, outputs, 1, bias=False),
+            nn.BatchNorm2d(outputs, affine=affine),
+        )
+
+
+class FactorizedReduce(nn.Module):
+    """Halve the sides without losing pixels: two 1x1 convolutions of stride 2, the second one pixel further on.
+
+    [N, inputs, H, W] -> [N, outputs, ceil(H/2), ceil(W/2)]; each convolution gives half of the channels.
+    """
+
+    def __init__(self, inputs: int, outputs: int, affine: bool = True) -> None:
+        super().__init__()
+        self.even = nn.Conv2d(inputs, outputs // 2, 1, stride=2, bias=False)
+        self.odd = nn.Conv2d(inputs, outputs - outputs // 2, 1, stride=2, bias=False)
+        self.norm = nn.BatchNorm2d(outputs, affine=affine)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = functional.relu(x)
+        shifted = x[:, :, 1:, 1:]
+        if x.shape[2] % 2 or x.shape[3] % 2:  # odd sides: the shifted grid would be one short
+            shifted = functional.pad(shifted, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
+        out: Tensor = self.norm(torch.cat([self.even(x), self.odd(shifted)], dim=1))
+        return out
+
+
+class SeparableConvolution(nn.Sequential):
+    """``sep_conv``: (ReLU, depthwise k x k, 1x1, batch norm) twice; the stride is in the first half."""
+
+    def __init__(self, channels: int, kernel: int, stride: int = 1, affine: bool = True) -> None:
+        padding = kernel // 2
+        super().__init__(
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, kernel, stride, padding, groups=channels, bias=False),
+            nn.Conv2d(channels, channels, 1, bias=False),
+            nn.BatchNorm2d(channels, affine=affine),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, kernel, 1, padding, groups=channels, bias=False),
+            nn.Conv2d(channels, channels, 1, bias=False),
+            nn.BatchNorm2d(channels, affine=affine),
+        )
+
+
+class DilatedConvolution(nn.Sequential):
+    """``dil_conv``: ReLU, depthwise k x k of dilation 2, 1x1, batch norm."""
+
+    def __init__(self, channels: int, kernel: int, stride: int = 1, affine: bool = True) -> None:
+        padding = kernel - 1
+        super().__init__(
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, kernel, stride, padding, dilation=2, groups=channels, bias=False),
+            nn.Conv2d(channels, channels, 1, bias=False),
+            nn.BatchNorm2d(channels, affine=affine),
+        )
+
+
+class Pool(nn.Module):
+    """3x3 pooling, ``kind`` "max" or "average"; with ``norm`` followed by batch norm (in search, and in SNAS cells)."""
+
+    def __init__(self, kind: str, channels: int, stride: int = 1, affine: bool = True, norm: bool = False) -> None:
+        super().__init__()
+        self.pool: nn.Module = (
+            nn.MaxPool2d(3, stride, padding=1)
+            if kind == "max"
+            else nn.AvgPool2d(3, stride, padding=1, count_include_pad=False)
+        )
+        self.norm = nn.BatchNorm2d(channels, affine=affine) if norm else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.norm(self.pool(x))
+        return out
+
+
+class Zero(nn.Module):
+    """``none``: no connection; zeros of the shape that a connection would have had."""
+
+    def __init__(self, stride: int = 1) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.zeros_like(x[:, :, :: self.stride, :: self.stride])
+
+
+def _skip(channels: int, stride: int, affine: bool) -> nn.Module:
+    return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels, affine)
+
+
+# name -> (channels, stride, affine, pool_norm) -> module [N, C, H, W] -> [N, C, ceil(H/stride), ceil(W/stride)]
+OPERATIONS: dict[str, Callable[[int, int, bool, bool], nn.Module]] = {
+    "none": lambda channels, stride, affine, pool_norm: Zero(stride),
+    "max_pool_3x3": lambda channels, stride, affine, pool_norm: Pool("max", channels, stride, affine, pool_norm),
+    "avg_pool_3x3": lambda channels, stride, affine, pool_norm: Pool("average", channels, stride, affine, pool_norm),
+    "skip_connect": lambda channels, stride, affine, pool_norm: _skip(channels, stride, affine),
+    "sep_conv_3x3": lambda channels, stride, affine, pool_norm: SeparableConvolution(channels, 3, stride, affine),
+    "sep_conv_5x5": lambda channels, stride, affine, pool_norm: SeparableConvolution(channels, 5, stride, affine),
+    "dil_conv_3x3": lambda channels, stride, affine, pool_norm: DilatedConvolution(channels, 3, stride, affine),
+    "dil_conv_5x5": lambda channels, stride, affine, pool_norm: DilatedConvolution(channels, 5, stride, affine),
+}
+
+# operations whose tensors the supernet may stack, one slice per edge; a user's own are kept as separate modules
+STACKABLE: set[str] = set(OPERATIONS)
+
+
+def make_operation(
+    name: str, channels: int, stride: int = 1, *, affine: bool = True, pool_norm: bool = False
+) -> nn.Module:
+    """Build one operation by its name.
+
+    Args:
+        name: a key of :data:`OPERATIONS`.
+        channels: channels in and out.
+        stride: 1, or 2 to halve the sides.
+        affine: whether its batch norms learn a scale and an offset.
+        pool_norm: whether pooling is followed by batch norm.
+
+    Raises:
+        ValueError: there is no such operation.
+    """
+    if name not in OPERATIONS:
+        raise ValueError(f"Unknown operation '{name}'. Allowed: {', '.join(OPERATIONS)}.")
+    return OPERATIONS[name](channels, stride, affine, pool_norm)
+
+
+class Stem(nn.Module):
+    """From images in [0, 1] to the first features: normalise by mean and spread, 3x3 convolution, batch norm.
+
+    The channels' mean and standard deviation are buffers, so a saved network takes images as they are.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, in_channels: int, channels: int, mean: Sequence[float] | None = None, std: Sequence[float] | None = None
+    ) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean or [0.0] * in_channels).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std or [1.0] * in_channels).view(1, -1, 1, 1))
+        self.convolution = nn.Conv2d(in_channels, channels, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.norm(self.convolution((x - self.mean) / self.std))
+        return out
+
+
+def drop_path(x: Tensor, probability: float) -> Tensor:
+    """Zero whole examples of an edge's output with the given probability and rescale the rest, so the mean stays.
+
+    From FractalNet (arXiv 1605.07648), as DARTS uses it; x is [N, ...].
+    """
+    if probability <= 0.0:
+        return x
+    keep = torch.empty(x.shape[0], *[1] * (x.dim() - 1), device=x.device, dtype=x.dtype).bernoulli_(1.0 - probability)
+    return x * keep / (1.0 - probability)

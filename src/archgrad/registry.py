@@ -1,0 +1,90 @@
+"""Every named part, one line each: a new idea is one file and one line here.
+
+The table is data (kind -> name -> "module:attribute"), so listing what exists imports nothing; users add their own
+with :func:`register`, from Python or from a module given with ``--plugin``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from archgrad.errors import InputError, unknown
+
+__all__ = ["PARTS", "get", "names", "register"]
+
+PARTS: dict[str, dict[str, Any]] = {
+    "recipe": {
+        "darts": "archgrad.recipes.darts:DARTS",
+        "darts-second-order": "archgrad.recipes.darts:DARTS_SECOND_ORDER",
+        "random": "archgrad.recipes.random_cells:RANDOM",
+    },
+    "space": {"darts": "archgrad.space.darts:DartsSpace"},
+    "relaxation": {"softmax": "archgrad.choices.softmax:Softmax"},
+    "layout": {"all-engines": "archgrad.supernet.layout:AllEngines"},
+    "schedule": {
+        "always": "archgrad.engine.schedule:Always",
+        "every": "archgrad.engine.schedule:Every",
+        "never": "archgrad.engine.schedule:Never",
+    },
+    "hypergradient": {
+        "first-order": "archgrad.engine.hypergradient:FirstOrder",
+        "unrolled": "archgrad.engine.hypergradient:Unrolled",
+    },
+    "penalty": {},
+    "derivation": {"top-edges": "archgrad.engine.derive:TopEdges"},
+    "growth": {},
+    "data": {
+        "digits": "archgrad.tasks.digits:load_digits",
+        "cifar10": "archgrad.tasks.cifar10:load_cifar10",
+        "imagefolder": "archgrad.tasks.imagefolder:load_imagefolder",
+    },
+}
+
+
+def names(kind: str) -> tuple[str, ...]:
+    """Return the names registered for one kind, sorted.
+
+    Raises:
+        InputError: the kind does not exist.
+    """
+    if kind not in PARTS:
+        raise unknown("kind of part", kind, PARTS)
+    return tuple(sorted(PARTS[kind]))
+
+
+def get(kind: str, name: str, where: str = "") -> Any:
+    """Return the object registered under a name, importing its module on first use.
+
+    Args:
+        kind: one of the keys of :data:`PARTS`.
+        name: the registered name.
+        where: where the name was read, for the message.
+
+    Raises:
+        InputError: the kind or the name does not exist; the message shows the nearest match.
+    """
+    if name not in names(kind):
+        raise unknown(kind, name, names(kind), where)
+    target = PARTS[kind][name]
+    if isinstance(target, str):
+        module, _, attribute = target.partition(":")
+        target = getattr(importlib.import_module(module), attribute)
+        PARTS[kind][name] = target
+    return target
+
+
+def register(kind: str, name: str, target: Any) -> None:
+    """Add a part of the user's own under a name.
+
+    Args:
+        kind: one of the keys of :data:`PARTS`.
+        name: the name it gets in recipes, ``--set`` and ``archgrad list``.
+        target: the object itself, or "module:attribute".
+
+    Raises:
+        InputError: the kind does not exist, or the name is taken.
+    """
+    if name in names(kind):
+        raise InputError(f"There is a {kind} '{name}' already; choose another name.")
+    PARTS[kind][name] = target

@@ -1,0 +1,28 @@
+"""What may be found: cells with their nodes, edges and candidate operations, and the skeleton that stacks them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from archgrad import registry
+from archgrad.space.cells import CellSpace, Space
+from archgrad.space.skeleton import Layer, Skeleton
+
+__all__ = ["CellSpace", "Layer", "Skeleton", "Space", "get"]
+
+
+def get(name: str, **options: Any) -> Space:
+    """Build a named space.
+
+    Args:
+        name: a name that ``archgrad list spaces`` shows.
+        **options: the space's own options, for ``darts``: none, nodes, operations.
+
+    Raises:
+        InputError: no such space or option.
+    """
+    from archgrad.runs.config import build_part
+
+    builder = build_part("space", {"name": name, **options})
+    space: Space = builder()
+    return space

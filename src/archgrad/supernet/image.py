@@ -1,0 +1,192 @@
+"""The image supernet: a stack of cells that hold the weights of every candidate; a function of input and mixings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from archgrad.choices.mixing import Mixing
+from archgrad.errors import InputError, unknown
+from archgrad.network.modules import FactorizedReduce, ReluConvolutionNorm, Stem
+from archgrad.space.cells import CellSpace, Space
+from archgrad.supernet.plan import make_plan
+from archgrad.supernet.reference import evaluate_cell
+from archgrad.supernet.storage import Bank, CellStorage, Liveness
+
+__all__ = ["EVALUATIONS", "ImageSupernet", "MixedCell", "Mixings", "frozen_statistics"]
+
+EVALUATIONS = ("fast", "reference")
+
+Mixings = Mapping[str, Mixing] | Sequence[Mapping[str, Mixing]]
+"""A mixing per cell kind, for all layers or one such mapping per layer."""
+
+
+class MixedCell(nn.Module):
+    """One cell of the supernet.
+
+    Args:
+        cell: its graph and candidates.
+        sources: channels of its inputs, nearest last.
+        channels: channels of every node.
+        reduction: edges from input nodes have stride 2.
+        halve: whether the farther input's sides are still twice as large as the nearest one's.
+        share_features: one set of weights per (source, operation).
+        node_norm: a non-affine batch norm on every node's sum.
+    """
+
+    def __init__(
+        self,
+        cell: CellSpace,
+        sources: Sequence[int],
+        channels: int,
+        reduction: bool,
+        halve: bool,
+        share_features: bool,
+        node_norm: bool,
+    ) -> None:
+        super().__init__()
+        self.cell, self.stride, self.share_features = cell, 2 if reduction else 1, share_features
+        self.preprocess = nn.ModuleList(
+            FactorizedReduce(source, channels, affine=False)
+            if halve and index == 0
+            else ReluConvolutionNorm(source, channels, affine=False)
+            for index, source in enumerate(sources)
+        )
+        self.storage = CellStorage(cell, channels, reduction, share_features)
+        self.node_norms = nn.ModuleList(
+            nn.BatchNorm2d(channels, affine=False) if node_norm else nn.Identity() for _ in range(cell.nodes)
+        )
+
+    def forward(self, inputs: Sequence[Tensor], mixing: Mixing, drop: float = 0.0) -> Tensor:
+        """Return the cell's output [N, nodes * channels, H, W]; exactly the mixing's support is run."""
+        states = [preprocess(x) for preprocess, x in zip(self.preprocess, inputs, strict=True)]
+        plan = make_plan(self.cell, mixing.support, self.share_features)
+        drop = drop if self.training else 0.0
+        nodes = evaluate_cell(plan, self.storage, states, mixing, list(self.node_norms), self.stride, drop)
+        return torch.cat(nodes, dim=1)
+
+    def live_slices(self, mixing: Mixing) -> Liveness:
+        """Return what the mixing's support leaves unused; keys are parameter names relative to this cell."""
+        plan = make_plan(self.cell, mixing.support, self.share_features)
+        used: dict[str, set[int]] = {}
+        for row in plan.rows:
+            used.setdefault(f"{row.source}_{row.operation}", set()).add(row.slice)
+        live: Liveness = {}
+        for key, bank in self.storage.items():
+            for name, rows in cast(Bank, bank).live(frozenset(used.get(key, ()))).items():
+                live[f"storage.{key}.{name}"] = rows
+        return live
+
+
+class ImageSupernet(nn.Module):
+    """The network that contains every candidate; it never owns the choices.
+
+    Args:
+        space: what may be found.
+        cells: number of cells.
+        channels: channels of the first cell's nodes.
+        in_channels: channels of the images.
+        classes: number of classes.
+        evaluation: "reference", operation by operation; "fast" is the same thing for now.
+        share_features: one set of weights per (source node, operation) instead of one per edge.
+        node_norm: a non-affine batch norm on every node's sum.
+        drop_path: probability with which a candidate's output is dropped for an example, in training.
+        mean: per channel, of images in [0, 1].
+        std: per channel.
+
+    Raises:
+        InputError: a size is not positive, or an unknown evaluation.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        cells: int,
+        channels: int,
+        in_channels: int = 3,
+        classes: int = 10,
+        evaluation: str = "fast",
+        share_features: bool = False,
+        node_norm: bool = False,
+        drop_path: float = 0.0,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__()
+        if evaluation not in EVALUATIONS:
+            raise unknown("evaluation", evaluation, EVALUATIONS)
+        for name, value in (("cells", cells), ("channels", channels), ("in_channels", in_channels)):
+            if value < 1:
+                raise InputError(f"supernet.{name} is {value}; it must be at least 1.")
+        self.space, self.drop_path = space, drop_path
+        self.layers = space.skeleton.layers(cells, channels)
+        self.stem = Stem(in_channels, space.skeleton.stem_multiplier * channels, mean, std)
+        self.cells = nn.ModuleList()
+        sources, reduced = [space.skeleton.stem_multiplier * channels] * 2, False
+        for layer in self.layers:
+            graph = space.cells[layer.cell]
+            self.cells.append(
+                MixedCell(graph, sources, layer.channels, layer.reduction, reduced, share_features, node_norm)
+            )
+            sources, reduced = [sources[1], layer.channels * len(graph.output)], layer.reduction
+        self.classifier = nn.Linear(sources[1], classes)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The cell kind of every layer."""
+        return tuple(layer.cell for layer in self.layers)
+
+    def forward(self, x: Tensor, mixings: Mixings) -> Tensor:
+        """Return the logits [N, classes] of images [N, in_channels, H, W] in [0, 1].
+
+        Args:
+            x: the images.
+            mixings: cell kind -> mixing, or a list with one such mapping per layer.
+        """
+        x = x.contiguous(memory_format=torch.channels_last)
+        previous = current = self.stem(x)
+        for cell, mixing in zip(self.cells, self.per_layer(mixings), strict=True):
+            previous, current = current, cell([previous, current], mixing, self.drop_path)
+        out: Tensor = self.classifier(current.mean(dim=(2, 3)))
+        return out
+
+    def per_layer(self, mixings: Mixings) -> list[Mixing]:
+        """Return the mixing of every layer.
+
+        Raises:
+            InputError: the number of layers does not fit, or a cell kind is missing.
+        """
+        if isinstance(mixings, Mapping):
+            mixings = [mixings] * len(self.layers)
+        if len(mixings) != len(self.layers):
+            raise InputError(f"{len(mixings)} mixings were given for a supernet of {len(self.layers)} layers.")
+        missing = {kind for kind, given in zip(self.kinds, mixings, strict=True) if kind not in given}
+        if missing:
+            raise InputError(f"No mixing was given for the cell kind '{min(missing)}'.")
+        return [given[kind] for kind, given in zip(self.kinds, mixings, strict=True)]
+
+    def live_slices(self, mixings: Mixings) -> Liveness:
+        """Return, by parameter name, the slices that these mixings run, for every parameter not wholly used."""
+        live: Liveness = {}
+        for index, mixing in enumerate(self.per_layer(mixings)):
+            cell = cast(MixedCell, self.cells[index])
+            live.update({f"cells.{index}.{name}": slices for name, slices in cell.live_slices(mixing).items()})
+        return live
+
+
+@contextmanager
+def frozen_statistics(network: nn.Module) -> Iterator[None]:
+    """Within it a training-mode forward normalises by the batch and leaves the running statistics as they are."""
+    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
