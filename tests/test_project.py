@@ -16,7 +16,7 @@ from archgrad._version import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-PINS = {
+PINS: dict[str, str] = {
     canonicalize_name(line.partition("==")[0]): line.partition("==")[2].strip()
     for line in (ROOT / "constraints.txt").read_text().splitlines()
     if line and not line.startswith("#")

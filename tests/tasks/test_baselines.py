@@ -19,12 +19,13 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 class Digits:
     """Every fifth digit is the test part; no augmentation."""
 
+    task = "image"
     name = "digits"
     fingerprint = "0" * 64
-    input_shape = (1, 8, 8)
+    input_shape: tuple[int, ...] = (1, 8, 8)
     classes = tuple("0123456789")
-    mean = (0.3,)
-    std = (0.38,)
+    mean: tuple[float, ...] = (0.3,)
+    std: tuple[float, ...] = (0.38,)
     batch = 64
 
     def __init__(self, wrong_test_labels: bool = False, empty_test: bool = False) -> None:
