@@ -15,7 +15,9 @@ __all__ = ["Relaxation"]
 
 
 class Relaxation(Protocol):
-    """Turns logits into a :class:`Mixing`; knows no network. The order of calls in one update:
+    """Turns logits into a :class:`Mixing`; knows no network.
+
+    The order of calls in one update:
 
     1. :meth:`noise` once per table and draw; every forward of the update uses the same one;
     2. the relaxation itself, pure, once per forward;

@@ -102,6 +102,7 @@ class AuxiliaryHead(nn.Module):
         self.classifier = nn.Linear(768, classes)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the logits [N, classes] of features [N, channels, H, W]."""
         x, side = functional.relu(x), x.shape[-1]
         published = x.shape[-2] == side and 6 <= side <= 8
         x = functional.avg_pool2d(x, 5, side - 5) if published else functional.adaptive_avg_pool2d(x, 2)

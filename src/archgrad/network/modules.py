@@ -53,6 +53,7 @@ class FactorizedReduce(nn.Module):
         self.norm = nn.BatchNorm2d(outputs, affine=affine)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the reduced features [N, outputs, ceil(H/2), ceil(W/2)]."""
         x = functional.relu(x)
         shifted = x[:, :, 1:, 1:]
         if x.shape[2] % 2 or x.shape[3] % 2:  # odd sides: the shifted grid would be one short
@@ -104,6 +105,7 @@ class Pool(nn.Module):
         self.norm = nn.BatchNorm2d(channels, affine=affine) if norm else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the pooled features."""
         out: Tensor = self.norm(self.pool(x))
         return out
 
@@ -116,6 +118,7 @@ class Zero(nn.Module):
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return zeros of the connection's shape."""
         return torch.zeros_like(x[:, :, :: self.stride, :: self.stride])
 
 
@@ -178,6 +181,7 @@ class Stem(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the first features [N, channels, H, W] of images [N, in_channels, H, W] in [0, 1]."""
         out: Tensor = self.norm(self.convolution((x - self.mean) / self.std))
         return out
 

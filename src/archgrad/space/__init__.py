@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from archgrad import registry
 from archgrad.space.cells import CellSpace, Space
 from archgrad.space.skeleton import Layer, Skeleton
 

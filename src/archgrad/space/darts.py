@@ -65,4 +65,9 @@ class DartsSpace:
         if set(names) <= {"none"}:
             raise InputError("space.operations needs at least one operation besides 'none'.")
         cell = CellSpace(inputs=2, nodes=self.nodes, operations=names)
-        return Space("darts", {"normal": cell, "reduce": cell}, self.skeleton(), {"pool_norm": self.pool_norm, "node_norm": False})
+        return Space(
+            "darts",
+            {"normal": cell, "reduce": cell},
+            self.skeleton(),
+            {"pool_norm": self.pool_norm, "node_norm": False},
+        )

@@ -1,4 +1,7 @@
-"""The reference evaluation of a cell: operation by operation, as the papers write it. Every fast path is tested on it."""
+"""The reference evaluation of a cell: operation by operation, as the papers write it.
+
+Every fast path is tested against it.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""The functions that mirror the command line's verbs, one file each."""

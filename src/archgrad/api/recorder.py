@@ -1,0 +1,162 @@
+"""What listens to a search: writes the log and the checkpoints, calls the user's hook, minds Ctrl-C."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from archgrad.engine.state import SearchState
+from archgrad.errors import InputError
+from archgrad.runs import checkpoint
+from archgrad.runs.config import SearchConfig
+from archgrad.runs.directory import RunDirectory
+from archgrad.runs.log import Log
+
+__all__ = ["Recorder", "peak_memory_mb"]
+
+EPOCH, INTERRUPTED = "epoch-", "interrupted-"
+
+Hook = Callable[[SearchState], object]
+Progress = Callable[[str, SearchState, dict[str, Any]], None]
+
+
+def peak_memory_mb() -> float:
+    """Return the most memory that this process held so far, in MiB: on the GPU if there is one, else resident."""
+    import torch
+
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return torch.cuda.max_memory_allocated() / 2**20
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+class Recorder:
+    """Listener of :func:`archgrad.engine.loop.run_search`.
+
+    Args:
+        config: of the run.
+        run: where to write; None: nothing is written.
+        fingerprint: of the data, checked on resume.
+        on_epoch: the user's hook, called with the state after every epoch; True stops the search.
+        progress: shows what happens.
+    """
+
+    def __init__(
+        self,
+        config: SearchConfig,
+        run: RunDirectory | None,
+        fingerprint: str,
+        on_epoch: Hook | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.config, self.run, self.fingerprint = config, run, fingerprint
+        self.on_epoch, self.progress = on_epoch, progress
+        self.log: Log | None = run.open_log() if run else None
+        self.interrupted = False
+        self.seconds = 0.0
+        self.warnings: list[str] = []
+        self.last: dict[str, Any] = {}
+
+    def start(self, state: SearchState) -> None:
+        """Take up the newest checkpoint if there is one, else begin the log."""
+        if self.run is None or self.log is None:
+            return
+        newest = self._newest(self.run)
+        if newest is None:
+            self.log.cut(0)
+            facts = {"recipe": self.config.recipe, "data": self.config.data.spec, "seed": self.config.seed}
+            facts |= {"version": self.config.version, "fingerprint": self.fingerprint}
+            self.log.append({"event": "start", "phase": "search", **facts})
+            return
+        tree: Any = newest.tree
+        if tree["fingerprint"] != self.fingerprint:
+            raise InputError(
+                f"The data of the run {self.run.path} are not the same any more: it was searched on data with "
+                f"fingerprint {tree['fingerprint'][:12]}, these have {self.fingerprint[:12]}."
+            )
+        state.load_state_dict(tree["state"])
+        self.seconds, self.last = tree["seconds"], dict(tree["last"])
+        self.log.cut(tree["log_position"])
+        for message in newest.skipped:
+            self.warn(message)
+
+    def __call__(self, kind: str, state: SearchState, record: dict[str, Any]) -> bool:
+        """Handle one event; True asks the loop to stop."""
+        if self.progress:
+            self.progress(kind, state, record)
+        if kind == "step":
+            if self.log and (state.step % self.config.log_every == 0 or state.step == 1):
+                self.log.append({"event": "step", "phase": "search", **record})
+            return self.interrupted
+        if kind != "epoch":
+            return False
+        self.seconds += record["seconds"]
+        record["peak_memory_mb"] = peak_memory_mb()
+        self.last = {key: record[key] for key in ("validation", "derived_validation", "epoch")}
+        if self.log:
+            self.log.append({"event": "epoch", "phase": "search", **record})
+        warning = record["monitor"]["warning"]
+        if warning and warning not in self.warnings:
+            self.warn(warning)
+        if self.run and (state.epoch % self.config.checkpoint_every == 0 or state.epoch == self.config.epochs):
+            self.save(state, checkpoint.epoch_name(state.epoch, EPOCH))
+            for name in checkpoint.names(self.run.checkpoints, INTERRUPTED):
+                shutil.rmtree(self.run.checkpoints / name)
+            checkpoint.prune(self.run.checkpoints, keep=2, prefix=EPOCH)
+        stop = bool(self.on_epoch(state)) if self.on_epoch else False
+        collapsed = self.config.early_stop == "collapse" and bool(warning)
+        return stop or collapsed
+
+    def save(self, state: SearchState, name: str) -> None:
+        """Write a checkpoint of the whole search; the choices stay for good."""
+        if self.run is None or self.log is None or not state.parts.processes.main:
+            return
+        tree: Any = {
+            "state": state.state_dict(),
+            "space": self.config.space.spec(),
+            "fingerprint": self.fingerprint,
+            "log_position": self.log.position(),
+            "seconds": self.seconds,
+            "last": self.last,
+        }
+        light: Any = {"choices": dict(state.choices.state_dict()), "epoch": state.epoch, "step": state.step}
+        checkpoint.save(self.run.checkpoints, name, tree, light)
+
+    def save_interrupted(self, state: SearchState) -> None:
+        """Write a checkpoint between two epochs."""
+        self.save(state, checkpoint.epoch_name(state.step, INTERRUPTED))
+
+    def warn(self, message: str) -> None:
+        """Keep a warning for the end and the log."""
+        self.warnings.append(message)
+        if self.log:
+            self.log.append({"event": "warning", "message": message})
+
+    @contextmanager
+    def minding_interrupts(self) -> Iterator[None]:
+        """Within it the first Ctrl-C asks for a stop after the current step; a second one acts at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def ask(number: int, frame: FrameType | None) -> None:
+            self.interrupted = True
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        before = signal.signal(signal.SIGINT, ask)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _newest(self, run: RunDirectory) -> checkpoint.Newest | None:
+        for prefix in (INTERRUPTED, EPOCH):
+            if checkpoint.names(run.checkpoints, prefix):
+                return checkpoint.load_newest(run.checkpoints, prefix)
+        return None

@@ -1,0 +1,211 @@
+"""``search``: from a recipe and data to an architecture."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from archgrad.api.recorder import Hook, Progress, Recorder, peak_memory_mb
+from archgrad.api.settings import load_plugin, search_config, search_layers
+from archgrad.architecture import Architecture
+from archgrad.engine.derive import derive
+from archgrad.engine.evaluate import child_metrics, child_mixings, supernet_metrics
+from archgrad.engine.loop import SearchStoppedError, run_search
+from archgrad.engine.processes import join_processes
+from archgrad.engine.state import SearchState
+from archgrad.engine.update import NotFiniteError
+from archgrad.errors import InputError
+from archgrad.recipes.assemble import Assembled, describe
+from archgrad.recipes.recipe import Recipe
+from archgrad.runs.config import SearchConfig, resolve
+from archgrad.runs.directory import RunDirectory
+from archgrad.tasks.image import Measure
+
+__all__ = ["SearchResult", "search"]
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search hands back; every field but ``state`` is in :meth:`to_dict`.
+
+    Args:
+        architecture: the derived cells.
+        recipe: name of the recipe.
+        space: name of the space.
+        data: the SPEC, or "in-memory".
+        seed: of everything random.
+        epochs: that were asked for.
+        run: the run directory, if one was written.
+        search_seconds: spent searching, interruptions not counted.
+        peak_memory_mb: most memory held by this process.
+        supernet_parameters: weights of the supernet, choices not counted.
+        validation: metrics of the supernet on the validation part.
+        derived_validation: the same for the derived child: inherited weights, no retraining, statistics re-estimated.
+        derived_validation_weighted: the same with the expected weights kept on the edges.
+        history: derived cell and score of every epoch.
+        warnings: in plain words.
+        state: the whole search, for a look inside.
+    """
+
+    architecture: Architecture
+    recipe: str
+    space: str
+    data: str
+    seed: int
+    epochs: int
+    run: Path | None
+    search_seconds: float
+    peak_memory_mb: float
+    supernet_parameters: int
+    validation: dict[str, float]
+    derived_validation: dict[str, float]
+    derived_validation_weighted: dict[str, float]
+    history: list[dict[str, Any]] = field(repr=False)
+    warnings: list[str]
+    state: SearchState = field(repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as plain data, what ``--json`` prints."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("state", "history")}
+        return plain | {"architecture": self.architecture.to_dict(), "run": str(self.run) if self.run else None}
+
+
+def search(
+    recipe: str | Recipe | None = None,
+    *,
+    data: object = None,
+    space: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    config: str | Path | None = None,
+    epochs: int | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+    run: str | Path | None = None,
+    resume: bool = False,
+    plugin: str | None = None,
+    loss: Measure | None = None,
+    metrics: Mapping[str, Measure] | None = None,
+    on_epoch: Hook | None = None,
+    progress: Progress | None = None,
+    command: Sequence[str] = (),
+) -> SearchResult:
+    """Search for an architecture by gradient descent.
+
+    Args:
+        recipe: a name that ``archgrad list recipes`` shows, or a :class:`Recipe` of your own; default ``darts``.
+        data: a SPEC ("digits", "cifar10:PATH", "imagefolder:PATH"), a pair of tensors (images, labels), a
+            ``DataLoader`` or a map-style data set; default ``digits``.
+        space: name of the space, in place of the recipe's.
+        settings: dotted paths, as ``--set``: ``{"supernet.cells": 4, "relaxation": "softmax"}``.
+        config: a YAML file of settings, such as another run's config.yaml.
+        epochs: of the search.
+        seed: of everything random; default 0.
+        device: "auto", "cpu", "cuda", "cuda:1".
+        run: run directory to write; None: nothing is written.
+        resume: go on with the run in ``run`` from its newest checkpoint.
+        plugin: a module to import first, which registers parts.
+        loss: callable (output, target) -> scalar, in place of cross entropy.
+        metrics: name -> callable (output, target) -> number, in place of accuracy.
+        on_epoch: called with the :class:`SearchState` after every epoch; returning True ends the search.
+        progress: called with every event, to show it.
+        command: the words of the command line, kept in config.yaml.
+
+    Raises:
+        InputError: the words or the input are wrong.
+        RunError: the run failed; its last good checkpoint is kept.
+        KeyboardInterrupt: Ctrl-C; a checkpoint was written.
+    """
+    load_plugin(plugin)
+    given = {"data": data, "space": space, "seed": seed, "epochs": epochs, "device": device, "config": config}
+    given |= {"settings": settings, "command": command}
+    processes = join_processes(device or "cpu")
+    directory, settled = _open(recipe, run, resume, given, main=processes.main)
+    own = None if data is None or isinstance(data, str) else data
+    if own is None and settled.data.spec == "in-memory":
+        raise InputError("This run was searched on data given from Python; give the same data again to go on with it.")
+    ready = Assembled(settled, own_data=own, loss=loss, metrics=metrics, processes=processes)
+    if directory is None and run is not None and processes.main:
+        directory = RunDirectory.create(run, settled)
+    recorder = Recorder(settled, directory, ready.data.fingerprint, on_epoch, progress)
+    recorder.start(ready.state)
+    started = time.perf_counter()
+    try:
+        with recorder.minding_interrupts():
+            run_search(ready.state, recorder, describe(settled))
+    except SearchStoppedError:
+        recorder.seconds += time.perf_counter() - started
+        recorder.save_interrupted(ready.state)
+        where = f" Go on with: archgrad search --resume --run {run}" if run else ""
+        raise KeyboardInterrupt(f"Interrupted at step {ready.state.step}.{where}") from None
+    except NotFiniteError as error:
+        recorder.warn(str(error))
+        kept = f" The run's last good checkpoint, epoch {ready.state.epoch}, is kept in {run}." if run else ""
+        raise NotFiniteError(f"{error}{kept}") from None
+    return _finish(ready, recorder, settled, directory)
+
+
+def _open(
+    recipe: str | Recipe | None, run: str | Path | None, resume: bool, given: dict[str, Any], main: bool
+) -> tuple[RunDirectory | None, SearchConfig]:
+    """Return the opened run directory when resuming, and the configuration that counts."""
+    if not resume:
+        settled = search_config(recipe, **given)
+        if run is not None and main and Path(run).exists():
+            RunDirectory.create(run, settled)  # refuses, with the reason, what is no empty directory
+        return None, settled
+    if run is None:
+        raise InputError("--resume needs the run to go on with: --run DIR.")
+    directory = RunDirectory.open(run)
+    stored = directory.read_config()
+    layers = search_layers(recipe or stored.recipe or "", **given) if recipe or any(given.values()) else []
+    wanted = resolve(stored.model_dump(), *layers[1 if recipe is None else 0 :]) if layers else stored
+    ignored = {"command", "version", "device", "citation"}
+    before, after = (c.model_dump(exclude=ignored) for c in (stored, wanted))
+    changed = [key for key in before if before[key] != after[key]]
+    if changed:
+        raise InputError(
+            f"The run {run} was started with another {', '.join(changed)}; a resumed run goes on as it began. "
+            "Leave these words out, or start a new run."
+        )
+    return directory if main else None, wanted
+
+
+def _finish(
+    ready: Assembled, recorder: Recorder, config: SearchConfig, directory: RunDirectory | None
+) -> SearchResult:
+    """Derive, measure, write what a finished search leaves behind."""
+    state, parts = ready.state, ready.state.parts
+    progress = state.progress
+    architecture = derive(state.choices, parts.relaxation, progress, parts.derivation, parts.space, describe(config))
+    recorded = bool(recorder.last) and recorder.last["epoch"] == state.epoch - 1
+    result = SearchResult(
+        architecture=architecture,
+        recipe=config.recipe or "",
+        space=parts.space.name,
+        data=config.data.spec,
+        seed=config.seed,
+        epochs=config.epochs,
+        run=directory.path if directory else None,
+        search_seconds=recorder.seconds,
+        peak_memory_mb=peak_memory_mb(),
+        supernet_parameters=sum(weight.numel() for weight in state.weights.values()),
+        validation=recorder.last["validation"] if recorded else supernet_metrics(state, progress),
+        derived_validation=recorder.last["derived_validation"]
+        if recorded
+        else child_metrics(state, child_mixings(state, progress)),
+        derived_validation_weighted=child_metrics(state, child_mixings(state, progress, weighted=True)),
+        history=list(state.history),
+        warnings=list(recorder.warnings),
+        state=state,
+    )
+    if directory:
+        from archgrad.reporting.drawing import draw_svg
+
+        directory.write_text(directory.architecture, architecture.to_json())
+        directory.write_text(directory.drawing, draw_svg(architecture))
+        if recorder.log:
+            recorder.log.append({"event": "end", "phase": "search", **result.to_dict()})
+    return result

@@ -1,0 +1,94 @@
+"""The loop of every search: updates, and at the end of an epoch a look at what was found. It knows no method."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from archgrad.choices import Progress
+from archgrad.engine.derive import derive, expected_mixings
+from archgrad.engine.evaluate import child_metrics, child_mixings, supernet_metrics
+from archgrad.engine.monitor import collapse_warning, entropy, parameter_free_share
+from archgrad.engine.optimise import cosine_rate
+from archgrad.engine.processes import share_buffers
+from archgrad.engine.state import SearchState
+from archgrad.engine.update import Streams, update
+
+__all__ = ["Emit", "SearchStoppedError", "run_search"]
+
+Emit = Callable[[str, SearchState, dict[str, Any]], bool | None]
+"""Called with ("step" | "epoch" | "end", state, record); True asks the loop to stop after this event."""
+
+
+class SearchStoppedError(Exception):
+    """A listener asked for a stop in the middle of an epoch; the state is whole and can be resumed."""
+
+
+def run_search(state: SearchState, emit: Emit, made_by: dict[str, Any]) -> None:
+    """Search until the last epoch, from wherever the state stands.
+
+    Args:
+        state: changed in place; between two events it is always whole.
+        emit: told of every step, epoch and the end; writes logs and checkpoints, shows progress.
+        made_by: written into every derived architecture.
+
+    Raises:
+        NotFiniteError: a loss is not finite.
+        SearchStoppedError: a listener asked for a stop at a step.
+    """
+    parts, streams = state.parts, Streams(state)
+    while state.epoch < parts.epochs:
+        started = time.perf_counter()
+        rate = cosine_rate(parts.weights.rate, parts.weights.rate_end, state.epoch / parts.epochs)
+        for group in state.weight_optimizer.param_groups:
+            group["lr"] = rate
+        while state.step < (state.epoch + 1) * state.steps_per_epoch:
+            losses = update(state, streams)
+            for level, value in losses.items():
+                state.losses[level] = state.losses.get(level, 0.0) + value
+                state.losses[f"{level}_steps"] = state.losses.get(f"{level}_steps", 0.0) + 1.0
+            record: dict[str, Any] = {"step": state.step, "epoch": state.epoch, "rate": rate}
+            record |= {"loss": losses.get("train"), "choice_loss": losses.get("validation")}
+            if emit("step", state, record):
+                raise SearchStoppedError
+        share_buffers(state.supernet)
+        record = look(state, made_by) | {"rate": rate, "seconds": time.perf_counter() - started}
+        state.epoch += 1
+        state.losses = {}
+        if emit("epoch", state, record):
+            break
+    emit("end", state, {})
+
+
+def look(state: SearchState, made_by: dict[str, Any]) -> dict[str, Any]:
+    """Return the record of an epoch: losses, metrics of supernet and child, the derived cell, what the monitor says."""
+    parts = state.parts
+    progress = Progress(
+        elapsed=state.step / (parts.epochs * state.steps_per_epoch), epoch=(state.epoch + 1) / parts.epochs
+    )
+    expected = expected_mixings(state.choices, parts.relaxation, progress)
+    architecture = derive(state.choices, parts.relaxation, progress, parts.derivation, parts.space, made_by)
+    child = child_metrics(state, child_mixings(state, progress))
+    record: dict[str, Any] = {
+        "epoch": state.epoch,
+        "loss": _mean(state, "train"),
+        "choice_loss": _mean(state, "validation"),
+        "validation": supernet_metrics(state, progress),
+        "derived_validation": child,
+        "architecture": architecture.to_dict(),
+        "weights": {kind: mixing.weights.detach().cpu().tolist() for kind, mixing in expected.items()},
+        "monitor": {
+            "entropy": {kind: entropy(mixing) for kind, mixing in expected.items()},
+            "skip_share": {k: parameter_free_share(architecture, k, "skip_connect") for k in architecture.cells},
+            "parameter_free_share": {kind: parameter_free_share(architecture, kind) for kind in architecture.cells},
+            "warning": collapse_warning(architecture, expected),
+        },
+    }
+    state.history.append({"epoch": state.epoch, "score": child, "architecture": architecture.to_dict()})
+    return record
+
+
+def _mean(state: SearchState, level: str) -> float | None:
+    steps = state.losses.get(f"{level}_steps")
+    return state.losses[level] / steps if steps else None

@@ -1,0 +1,110 @@
+"""From a configuration to a search that is ready to run: the one place where all parts meet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from archgrad.choices import Choices, Relaxation
+from archgrad.engine.processes import Processes
+from archgrad.engine.state import Parts, SearchState
+from archgrad.runs.config import SearchConfig
+from archgrad.runs.parts import build_part
+from archgrad.space.cells import Space
+from archgrad.supernet.image import ImageSupernet
+from archgrad.tasks.data import Data, find_device, open_data
+from archgrad.tasks.image import ImageTask, Measure
+
+__all__ = ["Assembled", "describe", "make_choices"]
+
+
+class Assembled:
+    """A search that is ready: its state, and the data behind it.
+
+    Args:
+        config: the whole configuration.
+        own_data: the user's own data in place of a SPEC.
+        loss: in place of the task's.
+        metrics: in place of the task's.
+        processes: which of how many processes this is.
+
+    Raises:
+        InputError: data, device or a part's option is wrong.
+    """
+
+    def __init__(
+        self,
+        config: SearchConfig,
+        *,
+        own_data: object | None = None,
+        loss: Measure | None = None,
+        metrics: Mapping[str, Measure] | None = None,
+        processes: Processes | None = None,
+    ) -> None:
+        processes = processes or Processes()
+        device = find_device(config.device)
+        schedule = build_part("schedule", config.schedule.spec())
+        self.data: Data = open_data(
+            config.data.spec if own_data is None else own_data,
+            seed=config.seed,
+            batch=config.data.batch,
+            choice_share=schedule.choice_share,
+            device=device,
+            rank=processes.rank,
+            world=processes.world,
+            options=config.data.options(),
+        )
+        self.task = ImageTask.of(self.data, loss=loss, metrics=metrics)
+        space, relaxation, choices = make_choices(config)
+        torch.manual_seed(config.seed)
+        supernet = ImageSupernet(
+            space,
+            cells=config.supernet.cells,
+            channels=config.supernet.channels,
+            in_channels=self.data.input_shape[0],
+            classes=len(self.data.classes),
+            evaluation=config.supernet.evaluation,
+            share_features=config.supernet.share_features,
+            node_norm=space.network["node_norm"],
+            drop_path=config.supernet.drop_path,
+            mean=self.data.mean,
+            std=self.data.std,
+        )
+        parts = Parts(
+            space=space,
+            relaxation=relaxation,
+            layout=build_part("layout", config.layout.spec()),
+            schedule=schedule,
+            hypergradient=build_part("hypergradient", config.hypergradient.spec()),
+            penalties={
+                name: build_part("penalty", spec.spec(), f"penalties.{name}") for name, spec in config.penalties.items()
+            },
+            derivation=build_part("derivation", config.derivation.spec()),
+            task=self.task,
+            data=self.data,
+            weights=config.weights,
+            choices=config.choices,
+            epochs=config.epochs,
+            seed=config.seed,
+            precision="fp32" if config.precision == "auto" else config.precision,
+            processes=processes,
+        )
+        self.state = SearchState(parts, supernet.to(device), choices.to(device))
+
+
+def make_choices(config: SearchConfig) -> tuple[Space, Relaxation, Choices]:
+    """Build space, relaxation and the tables in their initial state; enough to derive from a checkpoint."""
+    relaxation: Relaxation = build_part("relaxation", config.relaxation.spec())
+    space: Space = build_part("space", config.space.spec())()
+    wanted = config.supernet.node_norm
+    node_norm = relaxation.needs_node_norm if wanted is None else wanted
+    space = Space(space.name, space.cells, space.skeleton, {**space.network, "node_norm": node_norm})
+    generator = torch.Generator().manual_seed(config.seed)
+    return space, relaxation, Choices(space, relaxation, generator)
+
+
+def describe(config: SearchConfig) -> dict[str, Any]:
+    """Return what an architecture says about where it came from."""
+    return {"recipe": config.recipe, "seed": config.seed, "version": config.version}
