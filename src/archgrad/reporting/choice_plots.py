@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from archgrad.reporting.figures import new_figure, render, style
+from archgrad.reporting.figures import panels, render, style
 from archgrad.reporting.notation import COLOURS, kind_of, kinds_in, shorten
 from archgrad.reporting.record import Record, number
 
@@ -62,13 +62,15 @@ def weights(record: Record, kind: str, name: str) -> str | None:
         across = 1 + max(source for _, source, _ in places)
         down = 1 + max(target for target, _, _ in places)
         high = max(0.9, 0.15 * columns)  # inches of one map; its title is 0.3
-        figure = new_figure(1.9 + 1.45 * across, 0.4 + (high + 0.3) * down)
-        axes = figure.add_subplot()
+        left = 0.25 + 0.085 * max(len(name) for name in names)
+        figure, (axes,) = panels(
+            left + 1.45 * across + 0.75, (high + 0.3) * down + 0.4, left=left, right=0.75, bottom=0.3
+        )
         # one panel for all maps: a panel each would take seconds
         gap = 0.3 / high
         tops = set()
         for row, (target, source, label) in enumerate(places):
-            left, top = 1.1 * source, (1 + gap) * target
+            start, top = 1.1 * source, (1 + gap) * target
             image = axes.imshow(
                 values[row],
                 aspect="auto",
@@ -76,9 +78,9 @@ def weights(record: Record, kind: str, name: str) -> str | None:
                 cmap="viridis",
                 vmin=0.0,
                 vmax=max(largest, 1e-9),
-                extent=(left, left + 1, top + 1, top),
+                extent=(start, start + 1, top + 1, top),
             )
-            axes.text(left + 0.5, top - 0.06, label, ha="center", va="bottom", fontsize=9)
+            axes.text(start + 0.5, top - 0.06, label, ha="center", va="bottom", fontsize=9)
             tops.add(top)
         axes.set_xlim(0, 1.1 * across)
         axes.set_ylim((1 + gap) * down - 0.8 * gap, -gap)
@@ -89,7 +91,7 @@ def weights(record: Record, kind: str, name: str) -> str | None:
         )
         axes.tick_params(length=0, labelsize=7.5)
         axes.set_xticks([0.5], [f"epochs {numbers[0]:g} to {numbers[-1]:g} in every map"])
-        bar = figure.colorbar(image, ax=axes, shrink=0.5, aspect=18, pad=0.015)
+        bar = figure.colorbar(image, cax=axes.inset_axes((1.0, 0.25, 0.02, 0.5)))
         bar.outline.set_visible(False)
         bar.ax.tick_params(labelsize=8)
         return render(figure, name, f"Expected weights of every edge of the {kind} cell over the epochs")
@@ -120,8 +122,8 @@ def operations(record: Record, kind: str, name: str) -> str | None:
         from matplotlib.colors import to_rgb
         from matplotlib.ticker import MaxNLocator
 
-        figure = new_figure(5.6, 3.0 + 0.2 * math.ceil(len(present) / 3))
-        axes = figure.add_subplot()
+        below_axis = 0.55 + 0.22 * math.ceil(len(present) / 3)
+        figure, (axes,) = panels(5.6, 2.7 + below_axis, bottom=below_axis)
         epochs = [epoch for epoch, _ in counts]
         edges = [epoch - 0.5 for epoch in epochs] + [epochs[-1] + 0.5]
         below = [0] * len(counts)
@@ -142,7 +144,7 @@ def operations(record: Record, kind: str, name: str) -> str | None:
         axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
         axes.grid(axis="x", visible=False)
         axes.margins(x=0)
-        figure.legend(loc="outside lower center", ncols=3)
+        figure.legend(loc="lower center", ncols=3)
         return render(figure, name, f"Operations that the {kind} cell keeps over the epochs")
 
 

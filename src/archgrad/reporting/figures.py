@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["LINES", "legend", "new_figure", "render", "style"]
+__all__ = ["LINES", "legend", "panels", "render", "style"]
 
 # Visible on a light and on a dark page (contrast 3 and more) and told apart by the colour-blind in this order.
 LINES = ("#3b82f6", "#d97706", "#16a34a", "#a855f7", "#db2777", "#0891b2", "#78716c", "#65a30d")
@@ -65,16 +65,44 @@ def style() -> Iterator[None]:
         yield
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure that arranges its panels by itself.
+def panels(
+    width: float,
+    height: float,
+    rows: int = 1,
+    columns: int = 1,
+    *,
+    left: float = 0.62,
+    right: float = 0.15,
+    bottom: float = 0.5,
+    top: float = 0.1,
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure with a grid of empty panels, and the panels row by row.
+
+    The margins are given instead of measured: to measure every text costs as much time as to draw it.
 
     Args:
-        width: in inches; 72 units of the drawing each.
-        height: in inches.
+        width: of one panel with its margins, in inches; an inch is 72 units of the drawing.
+        height: of one panel with its margins, in inches.
+        rows: panels below one another.
+        columns: panels beside one another.
+        left: margin of a panel for labels, in inches.
+        right: margin of a panel, in inches.
+        bottom: margin of a panel for labels, in inches.
+        top: margin of a panel, for its title if it has one, in inches.
     """
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width * columns, height * rows))
+    axes = []
+    for row in range(rows):
+        for column in range(columns):
+            corner = (
+                (column * width + left) / (width * columns),
+                ((rows - 1 - row) * height + bottom) / (height * rows),
+            )
+            size = ((width - left - right) / (width * columns), (height - top - bottom) / (height * rows))
+            axes.append(figure.add_axes((*corner, *size)))
+    return figure, axes
 
 
 def legend(axes: Axes) -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from archgrad.reporting.figures import LINES, legend, new_figure, render, style
+from archgrad.reporting.figures import LINES, legend, panels, render, style
 from archgrad.reporting.record import Record, finite, number
 
 if TYPE_CHECKING:
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["comparison", "losses", "monitor", "training_loss", "training_scores", "validation"]
 
 MOST_POINTS = 500
-SIZE = (5.6, 3.3)
+SIZE = (5.6, 3.3)  # of a panel, in inches
+TITLE = 0.28  # room for a panel's title, in inches
 
 
 def losses(record: Record, name: str) -> str | None:
@@ -33,8 +34,7 @@ def losses(record: Record, name: str) -> str | None:
     if not finite(event.get(key) for event in (*epochs, *steps) for key in keys):
         return None
     with style():
-        figure = new_figure(*SIZE)
-        axes = figure.add_subplot()
+        figure, (axes,) = panels(*SIZE)
         for colour, (key, label) in zip(LINES, keys.items(), strict=False):
             x, y = _step_curve(steps, key)
             if finite(y):
@@ -61,8 +61,8 @@ def validation(record: Record, name: str) -> str | None:
     if not metrics:
         return None
     with style():
-        figure = new_figure(SIZE[0], SIZE[1] * len(metrics))
-        for axes, metric in zip(_column(figure, len(metrics)), metrics, strict=True):
+        figure, grid = panels(*SIZE, rows=len(metrics))
+        for axes, metric in zip(grid, metrics, strict=True):
             for colour, (part, label) in zip(LINES, parts.items(), strict=False):
                 _line(axes, *_curve(epochs, part, metric), color=colour, label=label)
             _finish(axes, f"validation {metric}")
@@ -92,9 +92,10 @@ def monitor(record: Record, name: str) -> str | None:
     with style():
         columns = min(2, len(watched))
         rows = math.ceil(len(watched) / columns)
-        figure = new_figure(3.4 * columns, 2.4 * rows)
-        for place, (quantity, kinds) in enumerate(watched.items(), start=1):
-            axes = figure.add_subplot(rows, columns, place)
+        figure, grid = panels(3.4, 2.4, rows, columns, top=TITLE)
+        for axes in grid[len(watched) :]:
+            axes.remove()
+        for axes, (quantity, kinds) in zip(grid, watched.items(), strict=False):
             for colour, kind in zip(LINES, kinds, strict=False):
                 values = [_pick(event, "monitor", quantity, kind) for event in epochs]
                 _line(axes, *_pairs([event.get("epoch") for event in epochs], values), color=colour, label=kind)
@@ -142,8 +143,7 @@ def _curves(curves: Mapping[str, tuple[list[float], list[float]]], label: str, n
     if not any(finite(y) for _, y in curves.values()):
         return None
     with style():
-        figure = new_figure(*SIZE)
-        axes = figure.add_subplot()
+        figure, (axes,) = panels(*SIZE)
         for colour, (words, (x, y)) in zip(LINES, curves.items(), strict=False):
             if finite(y):
                 _line(axes, x, y, color=colour, label=words)
@@ -172,19 +172,14 @@ def comparison(records: Sequence[Record], names: Sequence[str], name: str) -> st
         return None
     metric = next((metric for metric in common if metric != "loss"), common[0])
     with style():
-        figure = new_figure(2 * SIZE[0], SIZE[1] + 0.22 * len(records))
-        for place, (part, label) in enumerate(parts.items(), start=1):
-            axes = figure.add_subplot(1, 2, place)
+        figure, grid = panels(SIZE[0], SIZE[1] + 0.15 * len(records), columns=2, top=TITLE)
+        for axes, (part, label) in zip(grid, parts.items(), strict=True):
             for k, (record, run) in enumerate(zip(records, names, strict=True)):
                 x, y = _curve(record.epochs("search"), part, metric)
                 _line(axes, x, y, color=LINES[k % len(LINES)], linestyle="-" if k < len(LINES) else "--", label=run)
             _finish(axes, f"validation {metric}")
             axes.set_title(label)
         return render(figure, name, f"Validation {metric} of all runs over the epochs")
-
-
-def _column(figure: Any, count: int) -> list[Axes]:
-    return [figure.add_subplot(count, 1, place) for place in range(1, count + 1)]
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
