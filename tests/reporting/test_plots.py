@@ -103,6 +103,24 @@ def test_names_of_candidates_come_from_the_log_first(tmp_path: Path) -> None:
     assert "op7" in (choice_plots.weights(read_record(run), "normal", "p") or "")
 
 
+@pytest.mark.parametrize(
+    ("space", "names"),
+    [
+        ({"name": "darts", "none": True}, ("none", "dil_conv_5x5")),
+        ({"name": "darts", "none": False}, ("candidate 1", "candidate 8")),  # seven names for eight columns
+        ({"name": "moon"}, ("candidate 1", "candidate 8")),
+        ({"name": "darts", "depth": 9}, ("candidate 1", "candidate 8")),
+        ([1], ("candidate 1", "candidate 8")),
+    ],
+)
+def test_names_of_candidates_come_from_the_space_that_was_set(
+    tmp_path: Path, space: Any, names: tuple[str, ...]
+) -> None:
+    run = make_run(tmp_path / "run", epochs=1, space=space)
+    words = set(ElementTree.fromstring(choice_plots.weights(read_record(run), "normal", "p") or "").itertext())
+    assert set(names) <= words
+
+
 def test_operations_kept_are_stacked_to_their_number(record: Record) -> None:
     svg = choice_plots.operations(record, "normal", "p") or ""
     words = set(ElementTree.fromstring(svg).itertext())

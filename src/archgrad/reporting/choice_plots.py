@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from archgrad.errors import ArchgradError
 from archgrad.reporting.figures import panels, render, style
 from archgrad.reporting.notation import COLOURS, kind_of, kinds_in, shorten
 from archgrad.reporting.record import Record, number
@@ -181,15 +182,22 @@ def _edges(record: Record, kind: str, rows: int) -> list[tuple[int, int, str]]:
 
 
 def _candidates(record: Record, kind: str, columns: int) -> Sequence[str]:
-    """Return the names of the candidates, from the log or from the space; numbers when neither fits."""
+    """Return the names of the candidates, from the log or from the space that was set; numbers when neither fits."""
     logged = record.last("start", "search").get("operations")
     logged = logged.get(kind) if isinstance(logged, Mapping) else logged
-    if isinstance(logged, list) and len(logged) == columns:
+    if not isinstance(logged, list):
+        logged = _of_space(record.config.get("space"), kind)
+    if len(logged) == columns:
         return [shorten(str(name)) for name in logged]
-    if record.architecture and record.architecture.space == "darts":
-        from archgrad.space.darts import DARTS_OPERATIONS
-
-        for known in (DARTS_OPERATIONS, tuple(name for name in DARTS_OPERATIONS if name != "none")):
-            if len(known) == columns:
-                return known
     return [f"candidate {k + 1}" for k in range(columns)]
+
+
+def _of_space(setting: Any, kind: str) -> list[str]:
+    """Return the candidates of one cell of a space as the settings name it; none when it cannot be built here."""
+    from archgrad import space
+
+    try:
+        cells = space.get(**(setting if isinstance(setting, Mapping) else {"name": setting})).cells
+    except (ArchgradError, TypeError):  # a plugin's space, or settings that are none
+        return []
+    return list(cells[kind].operations) if kind in cells else []
