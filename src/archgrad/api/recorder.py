@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from archgrad.engine.processes import agree
 from archgrad.engine.state import SearchState
 from archgrad.errors import InputError
 from archgrad.runs import checkpoint
@@ -41,10 +42,11 @@ class Recorder:
 
     Args:
         config: of the run.
-        run: where to write; None: nothing is written.
+        run: where to write; None: nothing is written. Every process reads it, only the main one writes.
         fingerprint: of the data, checked on resume.
         on_epoch: the user's hook, called with the state after every epoch; True stops the search.
         progress: shows what happens.
+        main: whether this process writes.
     """
 
     def __init__(
@@ -54,10 +56,11 @@ class Recorder:
         fingerprint: str,
         on_epoch: Hook | None = None,
         progress: Progress | None = None,
+        main: bool = True,
     ) -> None:
         self.config, self.run, self.fingerprint = config, run, fingerprint
         self.on_epoch, self.progress = on_epoch, progress
-        self.log: Log | None = run.open_log() if run else None
+        self.log: Log | None = run.open_log() if run and main else None
         self.interrupted = False
         self.seconds = 0.0
         self.warnings: list[str] = []
@@ -65,10 +68,12 @@ class Recorder:
 
     def start(self, state: SearchState) -> None:
         """Take up the newest checkpoint if there is one, else begin the log."""
-        if self.run is None or self.log is None:
+        if self.run is None:
             return
         newest = self._newest(self.run)
         if newest is None:
+            if self.log is None:
+                return
             self.log.cut(0)
             facts = {"recipe": self.config.recipe, "data": self.config.data.spec, "seed": self.config.seed}
             facts |= {"version": self.config.version, "fingerprint": self.fingerprint}
@@ -82,7 +87,8 @@ class Recorder:
             )
         state.load_state_dict(tree["state"])
         self.seconds, self.last = tree["seconds"], dict(tree["last"])
-        self.log.cut(tree["log_position"])
+        if self.log:
+            self.log.cut(tree["log_position"])
         for message in newest.skipped:
             self.warn(message)
 
@@ -93,7 +99,7 @@ class Recorder:
         if kind == "step":
             if self.log and (state.step % self.config.log_every == 0 or state.step == 1):
                 self.log.append({"event": "step", "phase": "search", **record})
-            return self.interrupted
+            return agree(self.interrupted)
         if kind != "epoch":
             return False
         self.seconds += record["seconds"]
@@ -104,18 +110,18 @@ class Recorder:
         warning = record["monitor"]["warning"]
         if warning and warning not in self.warnings:
             self.warn(warning)
-        if self.run and (state.epoch % self.config.checkpoint_every == 0 or state.epoch == self.config.epochs):
+        if self.run and self.log and (state.epoch % self.config.checkpoint_every == 0 or state.epoch == self.config.epochs):
             self.save(state, checkpoint.epoch_name(state.epoch, EPOCH))
             for name in checkpoint.names(self.run.checkpoints, INTERRUPTED):
                 shutil.rmtree(self.run.checkpoints / name)
             checkpoint.prune(self.run.checkpoints, keep=2, prefix=EPOCH)
         stop = bool(self.on_epoch(state)) if self.on_epoch else False
         collapsed = self.config.early_stop == "collapse" and bool(warning)
-        return stop or collapsed
+        return agree(stop or collapsed)
 
     def save(self, state: SearchState, name: str) -> None:
         """Write a checkpoint of the whole search; the choices stay for good."""
-        if self.run is None or self.log is None or not state.parts.processes.main:
+        if self.run is None or self.log is None:
             return
         tree: Any = {
             "state": state.state_dict(),

@@ -122,14 +122,14 @@ def search(
     given = {"data": data, "space": space, "seed": seed, "epochs": epochs, "device": device, "config": config}
     given |= {"settings": settings, "command": command}
     processes = join_processes(device or "cpu")
-    directory, settled = _open(recipe, run, resume, given, main=processes.main)
+    directory, settled = _open(recipe, run, resume, given, processes.main)
     own = None if data is None or isinstance(data, str) else data
     if own is None and settled.data.spec == "in-memory":
         raise InputError("This run was searched on data given from Python; give the same data again to go on with it.")
     ready = Assembled(settled, own_data=own, loss=loss, metrics=metrics, processes=processes)
     if directory is None and run is not None and processes.main:
-        directory = RunDirectory.create(run, settled)
-    recorder = Recorder(settled, directory, ready.data.fingerprint, on_epoch, progress)
+        directory = RunDirectory.create(run, settled)  # only now: what is wrong with the data leaves no directory
+    recorder = Recorder(settled, directory, ready.data.fingerprint, on_epoch, progress, processes.main)
     recorder.start(ready.state)
     started = time.perf_counter()
     try:
@@ -153,8 +153,8 @@ def _open(
     """Return the opened run directory when resuming, and the configuration that counts."""
     if not resume:
         settled = search_config(recipe, **given)
-        if run is not None and main and Path(run).exists():
-            RunDirectory.create(run, settled)  # refuses, with the reason, what is no empty directory
+        if main and run is not None and (Path(run) / "config.yaml").exists():
+            RunDirectory.create(run, settled)  # refuses, with the reason, before the data are read
         return None, settled
     if run is None:
         raise InputError("--resume needs the run to go on with: --run DIR.")
@@ -170,12 +170,10 @@ def _open(
             f"The run {run} was started with another {', '.join(changed)}; a resumed run goes on as it began. "
             "Leave these words out, or start a new run."
         )
-    return directory if main else None, wanted
+    return directory, wanted
 
 
-def _finish(
-    ready: Assembled, recorder: Recorder, config: SearchConfig, directory: RunDirectory | None
-) -> SearchResult:
+def _finish(ready: Assembled, recorder: Recorder, config: SearchConfig, directory: RunDirectory | None) -> SearchResult:
     """Derive, measure, write what a finished search leaves behind."""
     state, parts = ready.state, ready.state.parts
     progress = state.progress
@@ -201,11 +199,10 @@ def _finish(
         warnings=list(recorder.warnings),
         state=state,
     )
-    if directory:
+    if directory and recorder.log:
         from archgrad.reporting.drawing import draw_svg
 
         directory.write_text(directory.architecture, architecture.to_json())
         directory.write_text(directory.drawing, draw_svg(architecture))
-        if recorder.log:
-            recorder.log.append({"event": "end", "phase": "search", **result.to_dict()})
+        recorder.log.append({"event": "end", "phase": "search", **result.to_dict()})
     return result

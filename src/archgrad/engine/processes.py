@@ -10,7 +10,7 @@ import torch
 import torch.distributed as distributed
 from torch import Tensor, nn
 
-__all__ = ["Processes", "average_gradients", "join_processes", "share_buffers"]
+__all__ = ["Processes", "agree", "average_gradients", "join_processes", "share_buffers"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,16 @@ def average_gradients(gradients: Sequence[Tensor | None], like: Sequence[Tensor]
         for index, part in zip(places, parts, strict=True):
             averaged[index] = part.view_as(full[index])
     return averaged
+
+
+def agree(flag: bool) -> bool:
+    """Return whether any process raised the flag, so that all of them stop at the same step."""
+    if not (distributed.is_available() and distributed.is_initialized()) or distributed.get_world_size() == 1:
+        return flag
+    device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
+    raised = torch.tensor(float(flag), device=device)
+    distributed.all_reduce(raised, distributed.ReduceOp.MAX)
+    return bool(raised.item())
 
 
 def share_buffers(module: nn.Module) -> None:

@@ -14,14 +14,10 @@ from archgrad.engine.optimise import masked_step
 from archgrad.engine.problem import SearchProblem
 from archgrad.engine.processes import average_gradients
 from archgrad.engine.state import Batch, SearchState
-from archgrad.errors import RunError
+from archgrad.errors import NotFiniteError
 from archgrad.supernet.storage import Liveness
 
 __all__ = ["NotFiniteError", "Streams", "Update", "update"]
-
-
-class NotFiniteError(RunError):
-    """A loss that is not finite: the search stops at its last good checkpoint."""
 
 
 class Streams:
