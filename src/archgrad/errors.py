@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["ArchgradError", "InputError", "RunError", "several", "unknown"]
+__all__ = ["ArchgradError", "InputError", "NotFiniteError", "RunError", "several", "unknown"]
 
 
 class ArchgradError(Exception):
@@ -16,6 +16,10 @@ class ArchgradError(Exception):
 
 class RunError(ArchgradError):
     """The run itself failed: no disk space left, a loss that is not finite, a truncated checkpoint (exit code 1)."""
+
+
+class NotFiniteError(RunError):
+    """A loss that is not finite: search or training stops at its last good checkpoint."""
 
 
 class InputError(ArchgradError, ValueError):
