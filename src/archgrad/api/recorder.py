@@ -1,13 +1,9 @@
-"""What listens to a search: writes the log and the checkpoints, calls the user's hook, minds Ctrl-C."""
+"""What listens to a search: writes the log and the checkpoints, calls the user's hook."""
 
 from __future__ import annotations
 
 import shutil
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
 from typing import Any
 
 from archgrad.engine.processes import agree
@@ -110,7 +106,8 @@ class Recorder:
         warning = record["monitor"]["warning"]
         if warning and warning not in self.warnings:
             self.warn(warning)
-        if self.run and self.log and (state.epoch % self.config.checkpoint_every == 0 or state.epoch == self.config.epochs):
+        due = state.epoch % self.config.checkpoint_every == 0 or state.epoch == self.config.epochs
+        if self.run and self.log and due:
             self.save(state, checkpoint.epoch_name(state.epoch, EPOCH))
             for name in checkpoint.names(self.run.checkpoints, INTERRUPTED):
                 shutil.rmtree(self.run.checkpoints / name)
@@ -144,22 +141,9 @@ class Recorder:
         if self.log:
             self.log.append({"event": "warning", "message": message})
 
-    @contextmanager
-    def minding_interrupts(self) -> Iterator[None]:
-        """Within it the first Ctrl-C asks for a stop after the current step; a second one acts at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def ask(number: int, frame: FrameType | None) -> None:
-            self.interrupted = True
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-        before = signal.signal(signal.SIGINT, ask)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
+    def ask_to_stop(self) -> None:
+        """Remember that the user wants the search to stop after the current step."""
+        self.interrupted = True
 
     def _newest(self, run: RunDirectory) -> checkpoint.Newest | None:
         for prefix in (INTERRUPTED, EPOCH):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from archgrad.api.interrupts import minding_interrupts
 from archgrad.api.recorder import Hook, Progress, Recorder, peak_memory_mb
 from archgrad.api.settings import load_plugin, search_config, search_layers
 from archgrad.architecture import Architecture
@@ -29,7 +30,7 @@ __all__ = ["SearchResult", "search"]
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search hands back; every field but ``state`` is in :meth:`to_dict`.
+    """What a search hands back; every field but ``history``, ``config`` and ``state`` is in :meth:`to_dict`.
 
     Args:
         architecture: the derived cells.
@@ -47,6 +48,7 @@ class SearchResult:
         derived_validation_weighted: the same with the expected weights kept on the edges.
         history: derived cell and score of every epoch.
         warnings: in plain words.
+        config: everything that decided the search.
         state: the whole search, for a look inside.
     """
 
@@ -65,11 +67,13 @@ class SearchResult:
     derived_validation_weighted: dict[str, float]
     history: list[dict[str, Any]] = field(repr=False)
     warnings: list[str]
+    config: SearchConfig = field(repr=False)
     state: SearchState = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as plain data, what ``--json`` prints."""
-        plain = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("state", "history")}
+        inside = ("history", "config", "state")
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in inside}
         return plain | {"architecture": self.architecture.to_dict(), "run": str(self.run) if self.run else None}
 
 
@@ -133,7 +137,7 @@ def search(
     recorder.start(ready.state)
     started = time.perf_counter()
     try:
-        with recorder.minding_interrupts():
+        with minding_interrupts(recorder.ask_to_stop):
             run_search(ready.state, recorder, describe(settled))
     except SearchStoppedError:
         recorder.seconds += time.perf_counter() - started
@@ -197,6 +201,7 @@ def _finish(ready: Assembled, recorder: Recorder, config: SearchConfig, director
         derived_validation_weighted=child_metrics(state, child_mixings(state, progress, weighted=True)),
         history=list(state.history),
         warnings=list(recorder.warnings),
+        config=config,
         state=state,
     )
     if directory and recorder.log:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from archgrad.supernet.image import ImageSupernet
 from archgrad.tasks.data import Data, find_device, open_data
 from archgrad.tasks.image import ImageTask, Measure
 
-__all__ = ["Assembled", "describe", "make_choices"]
+__all__ = ["Assembled", "describe", "make_choices", "make_supernet"]
 
 
 class Assembled:
@@ -59,16 +59,11 @@ class Assembled:
         self.task = ImageTask.of(self.data, loss=loss, metrics=metrics)
         space, relaxation, choices = make_choices(config)
         torch.manual_seed(config.seed)
-        supernet = ImageSupernet(
+        supernet = make_supernet(
+            config,
             space,
-            cells=config.supernet.cells,
-            channels=config.supernet.channels,
             in_channels=self.data.input_shape[0],
             classes=len(self.data.classes),
-            evaluation=config.supernet.evaluation,
-            share_features=config.supernet.share_features,
-            node_norm=space.network["node_norm"],
-            drop_path=config.supernet.drop_path,
             mean=self.data.mean,
             std=self.data.std,
         )
@@ -103,6 +98,40 @@ def make_choices(config: SearchConfig) -> tuple[Space, Relaxation, Choices]:
     space = Space(space.name, space.cells, space.skeleton, {**space.network, "node_norm": node_norm})
     generator = torch.Generator().manual_seed(config.seed)
     return space, relaxation, Choices(space, relaxation, generator)
+
+
+def make_supernet(
+    config: SearchConfig,
+    space: Space,
+    *,
+    in_channels: int,
+    classes: int,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> ImageSupernet:
+    """Build the supernet of a configuration; enough to take up the weights of a checkpoint, which hold the statistics.
+
+    Args:
+        config: the whole configuration.
+        space: as :func:`make_choices` returns it, with its norms settled.
+        in_channels: channels of the images.
+        classes: number of classes.
+        mean: per channel, of images in [0, 1].
+        std: per channel.
+    """
+    return ImageSupernet(
+        space,
+        cells=config.supernet.cells,
+        channels=config.supernet.channels,
+        in_channels=in_channels,
+        classes=classes,
+        evaluation=config.supernet.evaluation,
+        share_features=config.supernet.share_features,
+        node_norm=space.network["node_norm"],
+        drop_path=config.supernet.drop_path,
+        mean=mean,
+        std=std,
+    )
 
 
 def describe(config: SearchConfig) -> dict[str, Any]:
