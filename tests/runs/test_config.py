@@ -64,7 +64,7 @@ def test_the_defaults_are_those_of_darts() -> None:
     assert (choices.rate, choices.beta1, choices.beta2, choices.decay) == (3e-4, 0.5, 0.999, 1e-3)
     train = config.train
     assert (train.epochs, train.batch, train.cells, train.channels) == (600, 96, 20, 36)
-    assert (train.rate, train.rate_end, train.auxiliary, train.cutout, train.drop_path) == (0.025, 0.0, 0.4, 16, 0.2)
+    assert (train.rate, train.rate_end, train.auxiliary, train.cutout, train.drop_path) == (0.025, 0.0, 0.4, None, 0.2)
     assert config.version == __version__
     names = {"space": "darts", "relaxation": "softmax", "derivation": "top-edges", "schedule": "always"}
     assert {key: getattr(config, key).name for key in names} == names

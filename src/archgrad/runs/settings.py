@@ -184,7 +184,8 @@ class TrainSettings(_Settings):
         accumulate: batches whose gradients make one step.
         drop_path: probability of dropping a path, reached linearly at the end.
         auxiliary: weight of the auxiliary head's loss; 0 for no such head.
-        cutout: side of the square that is blanked, in pixels; 0 for none.
+        cutout: side of the square that is blanked, in pixels; 0 for none; None for half of the image's side, which is
+            the published 16 where images have 32.
         label_smoothing: share of the target spread over all classes.
     """
 
@@ -201,7 +202,7 @@ class TrainSettings(_Settings):
     accumulate: Count = 1
     drop_path: Fraction = 0.2
     auxiliary: NonNegative = 0.4
-    cutout: Size = 16
+    cutout: Size | None = None
     label_smoothing: Fraction = 0.0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -82,6 +83,24 @@ class ImageTask:
                 f"The loss must return one number as a tensor, averaged over the batch; it returned {what}."
             )
         return value.reshape(())
+
+    def training_loss(self, label_smoothing: float = 0.0) -> Callable[[Tensor, Tensor], Tensor]:
+        """Return the loss to train with.
+
+        Args:
+            label_smoothing: share of the target that is spread over all classes (arXiv 1512.00567, section 7).
+
+        Raises:
+            InputError: labels are to be smoothed, but the loss is the user's own.
+        """
+        if not label_smoothing:
+            return self.loss
+        if self._loss is not F.cross_entropy:
+            raise InputError(
+                f"train.label_smoothing={label_smoothing} belongs to cross entropy and was given with a loss of your "
+                "own. Smooth the labels within your loss, or leave one of the two out."
+            )
+        return partial(F.cross_entropy, label_smoothing=label_smoothing)
 
     @torch.no_grad()
     def evaluate(
