@@ -168,6 +168,14 @@ def test_one_epoch_and_gaps_are_drawn(tmp_path: Path) -> None:
     assert re.search(r"M \S+ \S+\s+L \S+ \S+\s+M \S+ \S+\s+L \S+ \S+", svg)  # two pieces with a gap between them
 
 
+def test_what_hardly_changes_looks_flat(tmp_path: Path) -> None:
+    events = [{"event": "epoch", "epoch": k, "monitor": {"entropy": 1 - k * 1e-6}} for k in range(5)]
+    svg = plots.monitor(Record(tmp_path, events=events), "p") or ""
+    heights = curve(svg, LINES[0], 5)[:, 1]
+    assert numpy.ptp(heights) < 0.1  # pixels
+    assert max(len(word) for word in ElementTree.fromstring(svg).itertext() if "." in word) <= 6
+
+
 def test_names_are_taken_literally(record: Record) -> None:
     names = ["$\\frac$ <b>&", "_hidden"]
     words = list(ElementTree.fromstring(plots.comparison([record, record], names, "p") or "").itertext())

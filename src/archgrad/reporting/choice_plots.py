@@ -78,7 +78,7 @@ def weights(record: Record, kind: str, name: str) -> str | None:
                 interpolation="none",
                 cmap="viridis",
                 vmin=0.0,
-                vmax=max(largest, 1e-9),
+                vmax=max(largest, 2 / columns),  # undecided edges have the colour in the middle
                 extent=(start, start + 1, top + 1, top),
             )
             axes.text(start + 0.5, top - 0.06, label, ha="center", va="bottom", fontsize=9)

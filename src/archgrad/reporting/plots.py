@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["comparison", "losses", "monitor", "training_loss", "training_scores", "validation"]
 
 MOST_POINTS = 500
+FLAT = 0.02  # least height of a panel, as a share of its values
 SIZE = (5.6, 3.3)  # of a panel, in inches
 TITLE = 0.28  # room for a panel's title, in inches
 
@@ -242,4 +243,8 @@ def _finish(axes: Axes, label: str) -> None:
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     axes.margins(x=0.02)
+    low, high = axes.get_ylim()
+    narrow = FLAT * max(abs(low), abs(high)) - (high - low)
+    if narrow > 0:  # what hardly changes looks flat, instead of noise with ten-digit labels
+        axes.set_ylim(low - narrow / 2, high + narrow / 2)
     legend(axes)
