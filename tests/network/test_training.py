@@ -1,4 +1,4 @@
-"""Training does what DARTS' evaluation says, is interrupted without a trace, and stops at numbers that make no sense."""
+"""Training follows DARTS' evaluation, is interrupted without a trace, and stops at numbers that make no sense."""
 
 from __future__ import annotations
 
