@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,7 +63,7 @@ class Cell:
             "output_combine": self.output_combine,
         }
         if self.weights is not None:
-            plain["weights"] = list(self.weights)
+            plain["weights"] = [float(weight) for weight in self.weights]
         if self.combine is not None:
             plain["combine"] = list(self.combine)
         return plain
@@ -85,13 +86,13 @@ class Architecture:
     made_by: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the object of architecture.json as plain data."""
+        """Return the object of architecture.json as plain data, names in alphabetical order."""
         return {
             "schema": SCHEMA,
             "space": self.space,
-            "cells": {kind: cell.to_dict() for kind, cell in self.cells.items()},
-            "network": dict(self.network),
-            "made_by": dict(self.made_by),
+            "cells": {kind: self.cells[kind].to_dict() for kind in sorted(self.cells)},
+            "network": _ordered(self.network),
+            "made_by": _ordered(self.made_by),
         }
 
     def to_json(self) -> str:
@@ -117,10 +118,10 @@ class Architecture:
             InputError: missing, not JSON, or not an architecture; the message says where.
         """
         try:
-            plain = json.loads(Path(path).read_text(encoding="utf-8"))
+            plain = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_constant)
         except OSError as error:
             raise InputError(f"Cannot read the architecture {path}: {error.strerror}.") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{path} is not a JSON file: {error}.") from error
         return cls.from_dict(plain, where=str(path))
 
@@ -153,10 +154,30 @@ class Architecture:
         for name, value in (("network", network), ("made_by", made_by)):
             if not isinstance(value, dict):
                 problems.append(f"{name} must be an object")
+        for name, value in network.items() if isinstance(network, dict) else ():
+            if not isinstance(value, bool):
+                problems.append(f"network.{name} is {value!r}; it must be true or false")
         if problems:
             raise several(f"{where} is not a valid architecture", problems)
         flags = {"pool_norm": False, "node_norm": False, **network}
         return cls(str(plain["space"]), {k: c for k, c in parsed.items() if c}, flags, made_by)
+
+
+def _ordered(value: Any) -> Any:
+    """Return a copy of plain data with the names of every object in alphabetical order."""
+    if isinstance(value, Mapping):
+        return {name: _ordered(value[name]) for name in sorted(value)}
+    return [_ordered(entry) for entry in value] if isinstance(value, (list, tuple)) else value
+
+
+def _no_constant(name: str) -> None:
+    """Refuse NaN and Infinity, which Python's reader takes and JSON does not know."""
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _is_finite(value: Any) -> bool:
+    """Say whether it is a number that a float can hold; NaN compares as False."""
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
 def _operations_of(space: Any, problems: list[str]) -> tuple[str, ...]:
@@ -199,9 +220,7 @@ def _parse_cell(plain: Any, where: str, operations: tuple[str, ...], problems: l
     if output_combine not in OUTPUT_COMBINES:
         problems.append(f"{where}.output_combine '{output_combine}' is unknown; allowed: {', '.join(OUTPUT_COMBINES)}")
     if weights is not None and (
-        not isinstance(weights, list)
-        or len(weights) != len(parsed)
-        or any(type(w) not in (int, float) or w != w or abs(w) == float("inf") for w in weights)
+        not isinstance(weights, list) or len(weights) != len(parsed) or not all(_is_finite(w) for w in weights)
     ):
         problems.append(f"{where}.weights must be one finite number for each of the {len(parsed)} edges")
     if combine is not None and (
