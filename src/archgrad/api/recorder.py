@@ -73,6 +73,7 @@ class Recorder:
             self.log.cut(0)
             facts = {"recipe": self.config.recipe, "data": self.config.data.spec, "seed": self.config.seed}
             facts |= {"version": self.config.version, "fingerprint": self.fingerprint}
+            facts |= {"operations": {kind: cell.operations for kind, cell in state.parts.space.cells.items()}}
             self.log.append({"event": "start", "phase": "search", **facts})
             return
         tree: Any = newest.tree
@@ -134,6 +135,11 @@ class Recorder:
     def save_interrupted(self, state: SearchState) -> None:
         """Write a checkpoint between two epochs."""
         self.save(state, checkpoint.epoch_name(state.step, INTERRUPTED))
+
+    def close(self) -> None:
+        """Close the log."""
+        if self.log:
+            self.log.close()
 
     def warn(self, message: str) -> None:
         """Keep a warning for the end and the log."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -134,21 +135,28 @@ def search(
     if directory is None and run is not None and processes.main:
         directory = RunDirectory.create(run, settled)  # only now: what is wrong with the data leaves no directory
     recorder = Recorder(settled, directory, ready.data.fingerprint, on_epoch, progress, processes.main)
+    with closing(recorder):
+        return _run(ready, recorder, settled, directory)
+
+
+def _run(ready: Assembled, recorder: Recorder, config: SearchConfig, directory: RunDirectory | None) -> SearchResult:
+    """Search to the end, or say how the search ended before."""
     recorder.start(ready.state)
-    started = time.perf_counter()
+    started, before = time.perf_counter(), recorder.seconds
+    where = directory.path if directory else None
     try:
         with minding_interrupts(recorder.ask_to_stop):
-            run_search(ready.state, recorder, describe(settled))
+            run_search(ready.state, recorder, describe(config))
     except SearchStoppedError:
-        recorder.seconds += time.perf_counter() - started
+        recorder.seconds = before + time.perf_counter() - started
         recorder.save_interrupted(ready.state)
-        where = f" Go on with: archgrad search --resume --run {run}" if run else ""
-        raise KeyboardInterrupt(f"Interrupted at step {ready.state.step}.{where}") from None
+        hint = f" Go on with: archgrad search --resume --run {where}" if where else ""
+        raise KeyboardInterrupt(f"Interrupted at step {ready.state.step}.{hint}") from None
     except NotFiniteError as error:
         recorder.warn(str(error))
-        kept = f" The run's last good checkpoint, epoch {ready.state.epoch}, is kept in {run}." if run else ""
+        kept = f" The run's last good checkpoint, epoch {ready.state.epoch}, is kept in {where}." if where else ""
         raise NotFiniteError(f"{error}{kept}") from None
-    return _finish(ready, recorder, settled, directory)
+    return _finish(ready, recorder, config, directory)
 
 
 def _open(
@@ -182,7 +190,7 @@ def _finish(ready: Assembled, recorder: Recorder, config: SearchConfig, director
     state, parts = ready.state, ready.state.parts
     progress = state.progress
     architecture = derive(state.choices, parts.relaxation, progress, parts.derivation, parts.space, describe(config))
-    recorded = bool(recorder.last) and recorder.last["epoch"] == state.epoch - 1
+    recorded = bool(recorder.last) and recorder.last["epoch"] == state.epoch
     result = SearchResult(
         architecture=architecture,
         recipe=config.recipe or "",

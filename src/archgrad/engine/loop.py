@@ -48,7 +48,7 @@ def run_search(state: SearchState, emit: Emit, made_by: dict[str, Any]) -> None:
             for level, value in losses.items():
                 state.losses[level] = state.losses.get(level, 0.0) + value
                 state.losses[f"{level}_steps"] = state.losses.get(f"{level}_steps", 0.0) + 1.0
-            record: dict[str, Any] = {"step": state.step, "epoch": state.epoch, "rate": rate}
+            record: dict[str, Any] = {"step": state.step, "epoch": state.epoch + 1, "rate": rate}
             record |= {"loss": losses.get("train"), "choice_loss": losses.get("validation")}
             if emit("step", state, record):
                 raise SearchStoppedError
@@ -71,7 +71,7 @@ def look(state: SearchState, made_by: dict[str, Any]) -> dict[str, Any]:
     architecture = derive(state.choices, parts.relaxation, progress, parts.derivation, parts.space, made_by)
     child = child_metrics(state, child_mixings(state, progress))
     record: dict[str, Any] = {
-        "epoch": state.epoch,
+        "epoch": state.epoch + 1,
         "loss": _mean(state, "train"),
         "choice_loss": _mean(state, "validation"),
         "validation": supernet_metrics(state, progress),
@@ -85,7 +85,7 @@ def look(state: SearchState, made_by: dict[str, Any]) -> dict[str, Any]:
             "warning": collapse_warning(architecture, expected),
         },
     }
-    state.history.append({"epoch": state.epoch, "score": child, "architecture": architecture.to_dict()})
+    state.history.append({"epoch": state.epoch + 1, "score": child, "architecture": architecture.to_dict()})
     return record
 
 
