@@ -54,3 +54,4 @@ class Relaxation(Protocol):
 
     def settle(self, table: ChoiceTable) -> None:
         """Change the table after an update where the method asks for it (a candidate that died, say)."""
+        return None

@@ -54,6 +54,7 @@ class Penalty(Protocol):
 
     def after_choice_step(self, view: View) -> None:
         """Update the penalty's own variables after the choices have moved."""
+        return None
 
     def state_dict(self) -> dict[str, Any]:
         """Return the penalty's own state: tensors and plain data (empty where there is none)."""
@@ -61,3 +62,4 @@ class Penalty(Protocol):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up a state that :meth:`state_dict` returned."""
+        return None

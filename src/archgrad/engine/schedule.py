@@ -49,6 +49,7 @@ class Schedule(Protocol):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up a state that :meth:`state_dict` returned."""
+        return None
 
 
 @dataclass
