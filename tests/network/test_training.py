@@ -111,7 +111,7 @@ def test_it_is_the_loop_that_one_would_write_by_hand() -> None:
     assert [record["loss"] for record in epochs] == pytest.approx(
         [sum(losses[5 * epoch : 5 * epoch + 5]) / 5 for epoch in range(3)], rel=1e-3
     )
-    assert [record["epoch"] for record in epochs] == [0, 1, 2]
+    assert [record["epoch"] for record in epochs] == [1, 2, 3]
     assert [record["rate"] for record in epochs] == pytest.approx([0.1, 0.1, 0.055])
     assert [record["step"] for record in records if record["kind"] == "step"] == list(range(1, 10))
     assert (state.epoch, state.step, state.position) == (3, 9, 15)
@@ -220,7 +220,7 @@ def test_training_leaves_the_global_generator_alone() -> None:
 def test_a_loss_that_is_not_finite_stops_before_the_weights_change(scale: float) -> None:
     state = TrainState(small_network(), settings())
     before = {name: parameter.detach().clone() for name, parameter in state.network.named_parameters()}
-    with pytest.raises(NotFiniteError, match=r"At step 0 \(epoch 0\).*train.rate"):
+    with pytest.raises(NotFiniteError, match=r"At step 1 \(epoch 1\).*train.rate"):
         train_network(state, Squares(scale=scale), task(), quiet)
     assert all(torch.equal(before[name], parameter) for name, parameter in state.network.named_parameters())
     assert (state.step, state.position) == (0, 0)

@@ -178,7 +178,7 @@ def train_network(
         share_buffers(state.network)
         sums, seconds = state.sums, time.perf_counter() - started
         record = {
-            "epoch": state.epoch,
+            "epoch": state.epoch + 1,
             "loss": sums["loss"] / sums["examples"],
             "train_accuracy": sums["right"] / sums["examples"],
             "validation": None if part == "train" else _validation(state, data, task),
@@ -220,7 +220,7 @@ def _step(
     value = measured[0] / measured[2]
     if not (math.isfinite(value) and math.isfinite(norm_value)):
         raise NotFiniteError(
-            f"At step {state.step} (epoch {state.epoch}) of the training the loss is {value} and the norm of its "
+            f"At step {state.step + 1} (epoch {state.epoch + 1}) of the training the loss is {value} and the norm of its "
             f"gradient {norm_value}. Usually the learning rate is too high (--set train.rate=...) or the data holds "
             "extreme values."
         )
@@ -232,7 +232,7 @@ def _step(
         state.sums[name] += amount
     state.step += 1
     state.position += len(group)
-    return {"step": state.step, "epoch": state.epoch, "loss": value, "rate": rate}
+    return {"step": state.step, "epoch": state.epoch + 1, "loss": value, "rate": rate}
 
 
 def _validation(state: TrainState, data: TrainData, task: TrainTask) -> dict[str, float]:

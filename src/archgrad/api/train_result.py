@@ -1,0 +1,110 @@
+"""What a training hands back and leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from archgrad.api.train_recorder import TrainRecorder
+from archgrad.architecture import Architecture
+from archgrad.network.build import count_flops
+from archgrad.network.image import ImageNetwork
+from archgrad.network.saved import network_bytes
+from archgrad.network.training import TrainState
+from archgrad.tasks.data import Data
+from archgrad.tasks.image import ImageTask
+
+__all__ = ["TrainResult", "finish"]
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training hands back; :meth:`to_dict` gives all but ``network`` and ``metadata``.
+
+    Args:
+        network: the trained network in eval mode, without its auxiliary head.
+        architecture: what was trained.
+        run: the run directory, if one was written.
+        metrics: of the network on the test part: name -> value.
+        parameters: trainable numbers of the network.
+        flops: multiply-adds of one example.
+        seconds: spent training, interruptions not counted.
+        epochs: that were done.
+        data: the SPEC, or "in-memory".
+        seed: of everything random.
+        cells: cells in the stack.
+        channels: channels of the first cell's nodes.
+        metadata: what is saved with the network: classes, shape of an image, data.
+    """
+
+    network: ImageNetwork = field(repr=False)
+    architecture: Architecture
+    run: Path | None
+    metrics: dict[str, float]
+    parameters: int
+    flops: int
+    seconds: float
+    epochs: int
+    data: str
+    seed: int
+    cells: int
+    channels: int
+    metadata: dict[str, Any] = field(repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as plain data, what ``--json`` prints."""
+        inside = ("network", "metadata")
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in inside}
+        return plain | {"architecture": self.architecture.to_dict(), "run": str(self.run) if self.run else None}
+
+
+def finish(
+    state: TrainState, data: Data, task: ImageTask, recorder: TrainRecorder, architecture: Architecture
+) -> TrainResult:
+    """Measure a trained network, and write the end of the log and model.safetensors.
+
+    Args:
+        state: as the training left it.
+        data: its test part is measured.
+        task: gives the metrics.
+        recorder: knows where to write, if anywhere.
+        architecture: what was trained.
+
+    Raises:
+        RunError: the network could not be written.
+    """
+    config, target = recorder.config, recorder.run
+    network = ImageNetwork({**state.network.blueprint, "auxiliary": False})
+    weights = {name: value for name, value in state.network.state_dict().items() if not name.startswith("auxiliary.")}
+    network.load_state_dict(weights)
+    network = network.to(next(state.network.parameters()).device).eval()
+    result = TrainResult(
+        network=network,
+        architecture=architecture,
+        run=target.path if target else None,
+        metrics=task.evaluate(network, data.once("test")),
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        flops=count_flops(network, data.input_shape),
+        seconds=recorder.seconds,
+        epochs=state.epoch,
+        data=config.data.spec,
+        seed=config.seed,
+        cells=len(network.cells),
+        channels=network.blueprint["layers"][0]["channels"],
+        metadata={
+            "blueprint": network.blueprint,
+            "task": task.name,
+            "classes": list(data.classes),
+            "input_shape": list(data.input_shape),
+            "data": config.data.spec,
+            "data_options": config.data.options(),
+            "seed": config.seed,
+            "fingerprint": data.fingerprint,
+        },
+    )
+    if target and recorder.log:
+        recorder.log.append({"event": "end", "phase": "train", "test": result.metrics, **result.to_dict()})
+        # last of all: where there is a model, everything else is there
+        target.write_bytes(target.model, network_bytes(network, result.metadata))
+    return result

@@ -1,0 +1,37 @@
+"""One tiny search, done once; every test gets a copy of its directory."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import archgrad
+from archgrad.api.search import SearchResult
+
+TINY = {
+    "supernet.cells": 1,
+    "supernet.channels": 4,
+    "data.limit": 96,
+    "data.limit_test": 40,
+    "data.batch": 24,
+    "train.epochs": 2,
+    "train.cells": 1,
+    "train.channels": 4,
+    "train.batch": 24,
+}
+
+
+@pytest.fixture(scope="session")
+def search_result(tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
+    """Return a search of one epoch, with its run directory."""
+    run = tmp_path_factory.mktemp("searched") / "run"
+    return archgrad.search("random", data="digits", run=run, settings=TINY, device="cpu")
+
+
+@pytest.fixture
+def searched(search_result: SearchResult, tmp_path: Path) -> Path:
+    """Return the directory of a finished search that may be written to."""
+    assert search_result.run is not None
+    return Path(shutil.copytree(search_result.run, tmp_path / "run"))
