@@ -1,0 +1,51 @@
+"""``predict``: what a trained network says about images, one answer each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from archgrad.api.inputs import read_inputs
+from archgrad.api.train_result import TrainResult
+from archgrad.api.trained import find_trained
+from archgrad.tasks.data import find_device
+
+__all__ = ["predict"]
+
+
+def predict(run: str | Path | TrainResult, inputs: object, *, device: str = "auto") -> list[dict[str, Any]]:
+    """Classify images with a trained network.
+
+    Images are taken as training took them: resized or converted only where the training data were (``data.size``,
+    ``data.mode``).
+
+    Args:
+        run: a run directory with a trained network, or what :func:`archgrad.train` returned.
+        inputs: an image file; a folder, of which all images are taken, those in folders within it too; a .npy file; or
+            a tensor or array. Arrays are [N, C, H, W] or [C, H, W] ([N, H, W] too where images are grey), uint8 from 0
+            to 255 or float from 0 to 1.
+        device: "auto", "cpu", "cuda", "cuda:1".
+
+    Returns:
+        For every image, in the order of names or numbers: ``input`` (the file, or the number in the array), ``class``,
+        ``probability`` of that class, and ``probabilities`` by class.
+
+    Raises:
+        InputError: no trained network, or images that are missing, damaged or not of its size and mode; all are named.
+    """
+    network, about = find_trained(run)
+    place = find_device(device)
+    names, batches = read_inputs(inputs, about)
+    network, classes = network.to(place), about["classes"]
+    with torch.no_grad():
+        rows = [row for batch in batches for row in network(batch.to(place)).softmax(1).tolist()]
+    answers = []
+    for name, row in zip(names, rows, strict=True):
+        probability, best = max((value, -number) for number, value in enumerate(row))
+        probabilities = dict(zip(classes, row, strict=True))
+        answers.append(
+            {"input": name, "class": classes[-best], "probability": probability, "probabilities": probabilities}
+        )
+    return answers
