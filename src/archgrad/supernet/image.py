@@ -120,7 +120,8 @@ class ImageSupernet(nn.Module):
         super().__init__()
         if evaluation not in EVALUATIONS:
             raise unknown("evaluation", evaluation, EVALUATIONS)
-        for name, value in (("cells", cells), ("channels", channels), ("in_channels", in_channels)):
+        sizes = {"cells": cells, "channels": channels, "in_channels": in_channels, "classes": classes}
+        for name, value in sizes.items():
             if value < 1:
                 raise InputError(f"supernet.{name} is {value}; it must be at least 1.")
         self.space, self.drop_path = space, drop_path

@@ -41,21 +41,21 @@ def evaluate_cell(
     Returns:
         The states of the computed nodes.
     """
-    storage.bind()
     states = list(inputs)
     weights = [row.unbind(0) for row in mixing.weights.unbind(0)]
     features: dict[tuple[int, str, int], Tensor] = {}
-    for target, norm in enumerate(norms, start=len(inputs)):
-        total: Tensor | None = None
-        for row in plan.into(target):
-            if row.feature not in features:
-                features[row.feature] = storage.bank(row.source, row.operation).run(row.slice, states[row.source])
-            feature = features[row.feature]
-            if feature is not states[row.source]:
-                feature = drop_path(feature, drop)
-            term = weights[row.edge][row.candidate] * feature
-            total = term if total is None else total + term
-        if total is None:
-            total = torch.zeros_like(inputs[0][:, :, ::stride, ::stride])
-        states.append(norm(total))
+    with storage.bound():
+        for target, norm in enumerate(norms, start=len(inputs)):
+            total: Tensor | None = None
+            for row in plan.into(target):
+                if row.feature not in features:
+                    features[row.feature] = storage.bank(row.source, row.operation).run(row.slice, states[row.source])
+                feature = features[row.feature]
+                if feature is not states[row.source]:
+                    feature = drop_path(feature, drop)
+                term = weights[row.edge][row.candidate] * feature
+                total = term if total is None else total + term
+            if total is None:
+                total = torch.zeros_like(inputs[0][:, :, ::stride, ::stride])
+            states.append(norm(total))
     return states[len(inputs) :]

@@ -6,8 +6,9 @@ user's own, by default) are kept as separate modules behind the same interface.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,10 @@ class Bank(Protocol):
 
     def bind(self) -> None:
         """Take this forward's views of the slices; called once before the first :meth:`run` of a forward."""
+
+    def release(self) -> None:
+        """Let go of the views after the forward: they would keep its weights' graph alive."""
+        ...
 
     def run(self, index: int, x: Tensor) -> Tensor:
         """Return the operation's output on x [N, C, H, W] with the weights of one slice."""
@@ -74,6 +79,10 @@ class StackedBank(nn.Module):
             views = tensor.unbind(0) if tensor.requires_grad else tuple(tensor[k] for k in range(self.slices))
             self._views.append((store, key, views))
 
+    def release(self) -> None:
+        """Let go of the views."""
+        self._views = []
+
     def run(self, index: int, x: Tensor) -> Tensor:
         """Return the operation's output on x with the weights of one slice."""
         stacks = [(store, key, store[key]) for store, key, _ in self._views]
@@ -111,6 +120,9 @@ class SeparateBank(nn.Module):
 
     def bind(self) -> None:
         """Nothing to prepare."""
+
+    def release(self) -> None:
+        """Nothing to let go of."""
 
     def run(self, index: int, x: Tensor) -> Tensor:
         """Return the output of one of the modules on x."""
@@ -160,17 +172,23 @@ class CellStorage(nn.ModuleDict):
         bank: Bank = self[f"{source}_{operation}"]  # type: ignore[assignment]
         return bank
 
-    def bind(self) -> None:
-        """Prepare every bank for one forward."""
+    @contextmanager
+    def bound(self) -> Iterator[None]:
+        """Within it every bank is ready to run: one forward."""
         for bank in self.values():
             bank.bind()  # type: ignore[operator]
+        try:
+            yield
+        finally:
+            for bank in self.values():
+                bank.release()  # type: ignore[operator]
 
 
 def _tensors(module: nn.Module) -> list[tuple[str, dict[str, Tensor | None], str]]:
     """List a module's tensors as (name in its state_dict, the dictionary that holds it, its key there)."""
     found: list[tuple[str, dict[str, Tensor | None], str]] = []
     for prefix, child in module.named_modules():
-        stores: tuple[dict[str, Tensor | None], ...] = (child._parameters, child._buffers)  # type: ignore[assignment]
+        stores: tuple[Any, ...] = (child._parameters, child._buffers)
         for store in stores:
             found += [
                 (f"{prefix}.{key}" if prefix else key, store, key) for key, value in store.items() if value is not None
