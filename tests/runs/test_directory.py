@@ -27,6 +27,17 @@ def test_a_run_is_made_once_and_opened_again(tmp_path: Path, config: SearchConfi
     assert (written["format"], written["version"]) == (1, __version__)
 
 
+def test_a_relative_directory_is_written_where_it_is_named(
+    tmp_path: Path, config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = RunDirectory.create("runs/first", config)
+    run.write_text(run.report, "page")
+    run.write_text("notes.txt", "note")
+    found = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
+    assert found == ["runs/first/config.yaml", "runs/first/notes.txt", "runs/first/report.html"]
+
+
 def test_its_files_have_the_names_of_the_contract(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
     files = [run.config, run.log, run.architecture, run.drawing, run.checkpoints, run.model, run.report]

@@ -62,7 +62,7 @@ def load_plugin(module: str | None) -> None:
 
 
 def search_layers(
-    recipe: str | Recipe,
+    recipe: str | Recipe | None,
     *,
     data: object = None,
     space: str | None = None,
@@ -73,7 +73,12 @@ def search_layers(
     settings: Mapping[str, Any] | None = None,
     command: Sequence[str] = (),
 ) -> list[Layer]:
-    """Return the layers of settings that were given, lowest first: recipe, file, settings, single arguments."""
+    """Return the layers of settings that were given, lowest first: recipe, file, settings, single arguments.
+
+    Without a recipe it is the file's, so that a run's config.yaml gives the same run again, names and all.
+    """
+    file = read_layer(config) if config else {}
+    recipe = recipe or file.get("recipe") or DEFAULT_RECIPE
     found = recipe if isinstance(recipe, Recipe) else registry.get("recipe", recipe)
     named: dict[str, Any] = {"recipe": found.name, "citation": found.citation, "command": list(command)}
     single: dict[str, Any] = {"seed": seed, "epochs": epochs, "device": device, "space": space}
@@ -82,7 +87,7 @@ def search_layers(
         single["data"] = {"spec": data}
     elif data is not None:
         single["data"] = {"spec": "in-memory"}
-    return [dict(found.settings), read_layer(config) if config else {}, dotted(settings), single, named]
+    return [dict(found.settings), file, dotted(settings), single, named]
 
 
 def search_config(recipe: str | Recipe | None, **given: Any) -> SearchConfig:
@@ -91,4 +96,4 @@ def search_config(recipe: str | Recipe | None, **given: Any) -> SearchConfig:
     Raises:
         InputError: unknown recipe, or anything wrong in the settings; all problems are listed.
     """
-    return resolve(*search_layers(recipe or DEFAULT_RECIPE, **given))
+    return resolve(*search_layers(recipe, **given))

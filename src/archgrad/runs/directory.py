@@ -142,7 +142,8 @@ class RunDirectory:
         Raises:
             RunError: the disk is full or the file cannot be written; what was there is intact.
         """
-        target = self.path / path
+        # The paths above hold the run's own, and a relative one joined to itself would lead elsewhere.
+        target = Path(path) if Path(path).is_relative_to(self.path) else self.path / path
         writing.write_atomically(target, data)
         return target
 
