@@ -1,0 +1,158 @@
+"""``show``: the cells of a run, an architecture file or a published cell, and what their network costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from archgrad import registry
+from archgrad.architecture import Architecture
+from archgrad.errors import ArchgradError, InputError, nearest
+from archgrad.network.build import build, count_flops
+from archgrad.network.saved import load_network
+from archgrad.published import names, published
+from archgrad.reporting.text import draw_text
+from archgrad.runs.directory import RunDirectory
+from archgrad.supernet.memory import saved_bytes
+from archgrad.tasks.data import open_data
+
+__all__ = ["find_architecture", "show"]
+
+MEBIBYTE = 2**20
+
+
+@dataclass(frozen=True)
+class _Size:
+    """The network that the cells are shown in; DARTS' own for CIFAR-10 unless something else is known."""
+
+    cells: int = 20
+    channels: int = 36
+    input_shape: tuple[int, ...] = (3, 32, 32)
+    classes: int = 10
+
+
+def show(
+    source: str | Path | Architecture,
+    *,
+    cells: int | None = None,
+    channels: int | None = None,
+    input_shape: Sequence[int] | None = None,
+    classes: int | None = None,
+) -> dict[str, Any]:
+    """Return cells as text, and the sizes of the network that is stacked of them.
+
+    What is not given follows from the run: its trained network if there is one, else its settings and data. For an
+    architecture alone it is the network of DARTS on CIFAR-10: 20 cells of 36 channels, 3x32x32, 10 classes.
+
+    Args:
+        source: a run directory, an architecture file, the name of a published cell, or an :class:`Architecture`.
+        cells: cells in the stack.
+        channels: channels of the first cell's nodes.
+        input_shape: (C, H, W) of one image.
+        classes: number of classes.
+
+    Returns:
+        Plain data: ``name``, ``text`` (the cells drawn), ``architecture``, ``network`` (cells, channels, input_shape,
+        classes), ``parameters`` (without the auxiliary head), ``flops`` (multiply-adds of one image),
+        ``parameters_mb`` (float32) and ``activations_mb`` (what training keeps of one image for the backward), both in
+        MiB. The sizes are None for cells whose networks this version cannot build.
+
+    Raises:
+        InputError: it is none of these, or a size is not positive.
+    """
+    name, architecture, run = find_architecture(source)
+    shown: dict[str, Any] = {"name": name, "text": draw_text(architecture), "architecture": architecture.to_dict()}
+    if architecture.space not in registry.names("space"):
+        return shown | dict.fromkeys(("network", "parameters", "flops", "parameters_mb", "activations_mb"))
+    known = _size_of(run) if run else _Size()
+    shape = tuple(known.input_shape if input_shape is None else input_shape)
+    if len(shape) != 3 or min(shape) < 1:
+        raise InputError(f"The input shape is {shape}; it must be three positive numbers: channels, height, width.")
+    network = {
+        "cells": known.cells if cells is None else cells,
+        "channels": known.channels if channels is None else channels,
+        "input_shape": list(shape),
+        "classes": known.classes if classes is None else classes,
+    }
+    sizes: dict[str, Any] = {key: network[key] for key in ("cells", "channels", "classes")}
+    module = build(architecture, in_channels=shape[0], **sizes)
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    return shown | {
+        "network": network,
+        "parameters": parameters,
+        "flops": count_flops(module, shape),
+        "parameters_mb": 4 * parameters / MEBIBYTE,
+        "activations_mb": _activations(module, shape) / MEBIBYTE,
+    }
+
+
+def find_architecture(source: str | Path | Architecture) -> tuple[str, Architecture, RunDirectory | None]:
+    """Return name, architecture and, if it is one, the run of whatever names an architecture.
+
+    Args:
+        source: a run directory, an architecture file, the name of a published cell, or an architecture.
+
+    Raises:
+        InputError: it is none of these, or a run that has not found anything yet.
+    """
+    if isinstance(source, Architecture):
+        return str(source.made_by.get("published", source.made_by.get("recipe", "architecture"))), source, None
+    if str(source) in names():
+        return str(source), published(str(source)), None
+    path = Path(source)
+    if path.is_dir():
+        run = RunDirectory.open(path)
+        if not run.architecture.is_file():
+            raise InputError(
+                f"The run {path} has no architecture.json: its search is not finished. Finish it with "
+                f"archgrad search --resume --run {path}, or derive what it has so far with archgrad derive {path}"
+            )
+        return str(path), Architecture.load(run.architecture), run
+    if path.exists():
+        return str(path), Architecture.load(path), None
+    match = nearest(str(source), [*names(), *_runs_beside(path)])
+    hint = f" Did you mean '{match}'?" if match else ""
+    raise InputError(
+        f"'{source}' is neither a run directory, nor an architecture file, nor a published cell.{hint} "
+        f"Published are: {', '.join(names())}."
+    )
+
+
+def _runs_beside(path: Path) -> list[str]:
+    """Return the run directories that lie where the path should have been."""
+    try:
+        return [str(entry) for entry in path.parent.iterdir() if (entry / "config.yaml").is_file()]
+    except OSError:
+        return []
+
+
+def _size_of(run: RunDirectory) -> _Size:
+    """Return the size of a run's network: of the one that was trained, else as its settings and data say."""
+    if run.model.is_file():
+        _, about = load_network(run.model)
+        layers = about["blueprint"]["layers"]
+        return _Size(len(layers), layers[0]["channels"], tuple(about["input_shape"]), len(about["classes"]))
+    config = run.read_config()
+    cells, channels = config.train.cells, config.train.channels
+    try:
+        data = open_data(
+            config.data.spec, seed=config.seed, batch=2, choice_share=0.0, device="cpu", options=config.data.options()
+        )
+    except ArchgradError:  # data that were moved, or given from Python: the cells can be shown all the same
+        return _Size(cells, channels)
+    return _Size(cells, channels, data.input_shape, len(data.classes))
+
+
+def _activations(network: nn.Module, shape: Sequence[int]) -> int:
+    """Return the bytes that training keeps for the backward of one image more."""
+    known = [*network.parameters(), *network.buffers()]
+    counts = []
+    for batch in (2, 3):  # batch norm needs two, and what does not grow with the batch cancels out
+        images = torch.zeros(batch, *shape)
+        counts.append(saved_bytes(lambda x=images: network(x), [*known, images]))  # type: ignore[misc]
+    return counts[1] - counts[0]
