@@ -1,0 +1,143 @@
+"""``archgrad compare``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from archgrad.cli.options import DataOption, DeviceOption, JsonOption, PluginOption, SetOption, examples
+from archgrad.cli.output import amount, is_main, kept_clean, print_json, print_table, say, warn
+from archgrad.errors import InputError
+
+NAME = "compare"
+EXAMPLES = examples(
+    "archgrad compare darts random --seeds 5 --epochs 20 --set train.epochs=30 --set train.cells=5",
+    "archgrad compare darts darts-second-order --seeds 3 --table table.md",
+)
+
+FIGURES = {
+    "validation": "validation",
+    "derived_validation": "derived cell",
+    "test": "test",
+    "parameters": "parameters",
+    "search_seconds": "search, s",
+    "train_seconds": "training, s",
+}
+
+
+def command(
+    recipes: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RECIPE...", help="Names that 'archgrad list recipes' shows; the first is the standard."
+        ),
+    ],
+    data: DataOption = None,
+    space: Annotated[
+        str | None, typer.Option("--space", metavar="NAME", help="In place of the recipes' space.")
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", metavar="N", help="Seeds 0 to N-1.")] = 3,
+    epochs: Annotated[int | None, typer.Option("--epochs", metavar="N", help="Of every search.")] = None,
+    settings: SetOption = None,
+    workers: Annotated[int, typer.Option("--workers", metavar="N", help="Runs at a time; this version does one.")] = 1,
+    table: Annotated[
+        Path | None, typer.Option("--table", metavar="FILE", help="Write the table too: .csv, .md or .json.")
+    ] = None,
+    device: DeviceOption = None,
+    run: Annotated[
+        Path, typer.Option("--run", metavar="DIR", help="Folder of all runs; complete ones are not done again.")
+    ] = Path("runs/compare"),
+    plugin: PluginOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare recipes over several seeds in one table.
+
+    Searches with every recipe and seed and trains what they find alike. Killed and called again with the same words it
+    goes on with what is missing.
+    """
+    if table and table.suffix not in WRITERS:
+        raise InputError(f"--table is {table}; it must end in {', '.join(WRITERS)}.")
+    if workers < 1:
+        raise InputError(f"--workers is {workers}; it must be at least 1.")
+    if workers > 1:
+        warn("This version does one run after the other; --workers changes nothing yet.")
+    with kept_clean(as_json):
+        from archgrad.api.compare import compare
+        from archgrad.runs.config import parse_set
+        from archgrad.runs.writing import write_atomically
+
+        result = compare(
+            recipes,
+            data=data or "digits",
+            space=space,
+            seeds=seeds,
+            epochs=epochs,
+            settings=parse_set(settings or []) or None,
+            device=device,
+            run=run,
+            plugin=plugin,
+            on_run=_done,
+        )
+        if table:
+            write_atomically(table, WRITERS[table.suffix](result.table).encode())
+    if as_json:
+        print_json(result.to_dict())
+        return
+    rows = _rows(result.table)
+    print_table(rows[0], rows[1:], right=range(1, len(rows[0])))
+    say("Mean and spread (standard deviation over the seeds).", f"Written to {result.path}.")
+
+
+def _done(row: Mapping[str, Any]) -> None:
+    """Say on stderr that a run is done."""
+    if is_main():
+        print(f"{row['recipe']}, seed {row['seed']}: test {row['metric']} {amount(row['test'])}", file=sys.stderr)
+
+
+def _rows(table: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Return the table as text, the headings first; figures that no recipe has are left out."""
+    shown = [figure for figure in FIGURES if any(figure in entry for entry in table)]
+    rows = [["recipe", "runs", *(FIGURES[figure] for figure in shown)]]
+    for entry in table:
+        runs = max((entry[figure]["runs"] for figure in shown if figure in entry), default=0)
+        rows.append([entry["recipe"], str(runs), *(_spread(entry.get(figure)) for figure in shown)])
+    return rows
+
+
+def _spread(figure: Mapping[str, Any] | None) -> str:
+    """Return ``mean ± spread``."""
+    if figure is None:
+        return "-"
+    mean = f"{figure['mean']:,.0f}" if abs(figure["mean"]) >= 1000 else amount(float(figure["mean"]))
+    return mean if figure["spread"] is None else f"{mean} ± {figure['spread']:.2g}"
+
+
+def _csv(table: Sequence[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    measures = ("mean", "spread", "best", "runs")
+    writer.writerow(["recipe", *(f"{figure}_{measure}" for figure in FIGURES for measure in measures)])
+    for entry in table:
+        row = [entry.get(figure, {}).get(measure) for figure in FIGURES for measure in measures]
+        writer.writerow([entry["recipe"], *row])
+    return text.getvalue()
+
+
+def _markdown(table: Sequence[Mapping[str, Any]]) -> str:
+    head, *rows = _rows(table)
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def _json(table: Sequence[Mapping[str, Any]]) -> str:
+    return json.dumps(table, indent=2) + "\n"
+
+
+WRITERS = {".csv": _csv, ".md": _markdown, ".json": _json}
