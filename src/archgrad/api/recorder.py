@@ -71,7 +71,7 @@ class Recorder:
             if self.log is None:
                 return
             self.log.cut(0)
-            facts = {"recipe": self.config.recipe, "data": self.config.data.spec, "seed": self.config.seed}
+            facts: dict[str, Any] = {"recipe": self.config.recipe, "data": self.config.data.spec, "seed": self.config.seed}
             facts |= {"version": self.config.version, "fingerprint": self.fingerprint}
             facts |= {"operations": {kind: cell.operations for kind, cell in state.parts.space.cells.items()}}
             self.log.append({"event": "start", "phase": "search", **facts})

@@ -220,8 +220,8 @@ def _step(
     value = measured[0] / measured[2]
     if not (math.isfinite(value) and math.isfinite(norm_value)):
         raise NotFiniteError(
-            f"At step {state.step + 1} (epoch {state.epoch + 1}) of the training the loss is {value} and the norm of its "
-            f"gradient {norm_value}. Usually the learning rate is too high (--set train.rate=...) or the data holds "
+            f"At step {state.step + 1} (epoch {state.epoch + 1}) of the training the loss is {value} and the norm of "
+            f"its gradient {norm_value}. Usually the learning rate is too high (--set train.rate=...) or the data holds "
             "extreme values."
         )
     for options in state.optimizer.param_groups:
