@@ -71,8 +71,8 @@ class Recorder:
             if self.log is None:
                 return
             self.log.cut(0)
-            facts: dict[str, Any] = {"recipe": self.config.recipe, "data": self.config.data.spec, "seed": self.config.seed}
-            facts |= {"version": self.config.version, "fingerprint": self.fingerprint}
+            facts: dict[str, Any] = {"recipe": self.config.recipe, "data": self.config.data.spec}
+            facts |= {"seed": self.config.seed, "version": self.config.version, "fingerprint": self.fingerprint}
             facts |= {"operations": {kind: cell.operations for kind, cell in state.parts.space.cells.items()}}
             self.log.append({"event": "start", "phase": "search", **facts})
             return

@@ -221,8 +221,8 @@ def _step(
     if not (math.isfinite(value) and math.isfinite(norm_value)):
         raise NotFiniteError(
             f"At step {state.step + 1} (epoch {state.epoch + 1}) of the training the loss is {value} and the norm of "
-            f"its gradient {norm_value}. Usually the learning rate is too high (--set train.rate=...) or the data holds "
-            "extreme values."
+            f"its gradient {norm_value}. Usually the learning rate is too high (--set train.rate=...) or the data "
+            "holds extreme values."
         )
     for options in state.optimizer.param_groups:
         options["lr"] = rate
