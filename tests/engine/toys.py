@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from archgrad.choices import Choices, ChoiceTable, Mixing, Progress, Relaxation, Softmax
+from archgrad.choices.mixing import support_of
+from archgrad.choices.softmax import softmax_weights
 from archgrad.choices.table import as_table
 from archgrad.engine.derive import TopEdges
 from archgrad.engine.hypergradient import FirstOrder, Hypergradient
@@ -75,7 +77,8 @@ class NoisySoftmax(Softmax):
 
     def __call__(self, table: ChoiceTable | Tensor, progress: Progress, noise: Tensor | None = None) -> Mixing:
         table = as_table(table)
-        return super().__call__(table.logits if noise is None else table.logits + noise, progress)
+        logits = table.logits if noise is None else table.logits + noise
+        return Mixing(softmax_weights(logits, table.alive), support_of(table.alive))
 
 
 class SquaredLogits(Penalty):
