@@ -52,7 +52,8 @@ def steps_logged(run: Path) -> int:
 
 def test_killed_at_a_random_moment_and_resumed(whole: Path, tmp_path: Path) -> None:
     run, after = tmp_path / "run", random.Random(os.getpid()).randint(1, 10)
-    code = f"import archgrad; archgrad.search('darts', data='digits', epochs=3, seed=3, settings={SETTINGS!r}, run={str(run)!r})"
+    words = f"data='digits', epochs=3, seed=3, settings={SETTINGS!r}, run={str(run)!r}"
+    code = f"import archgrad; archgrad.search('darts', {words})"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
         deadline = time.monotonic() + 120
         while steps_logged(run) < after and child.poll() is None and time.monotonic() < deadline:

@@ -110,7 +110,8 @@ def test_unknown_recipe_shows_the_nearest() -> None:
 
 def test_a_diverging_search_says_where_and_why() -> None:
     with pytest.raises(archgrad.RunError, match="not finite|loss is (nan|inf)"):
-        archgrad.search("darts", data=own_images(), epochs=2, settings={**TINY, "weights.rate": 1e30, "weights.clip": None})
+        settings = {**TINY, "weights.rate": 1e30, "weights.clip": None}
+        archgrad.search("darts", data=own_images(), epochs=2, settings=settings)
 
 
 def test_the_forecast_counts_what_a_step_saves() -> None:

@@ -11,14 +11,10 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from archgrad.api.evaluate import evaluate
 from archgrad.api.search import search
 from archgrad.api.settings import load_plugin, search_config
 from archgrad.api.train import train
-from archgrad.architecture import Architecture
 from archgrad.errors import InputError
-from archgrad.network.build import count_parameters
-from archgrad.runs.directory import RunDirectory
 from archgrad.runs.log import read
 from archgrad.runs.writing import write_atomically
 
@@ -124,11 +120,8 @@ def _one(folder: Path, recipe: str, seed: int, epochs: int | None, given: dict[s
         train(folder, resume=_training_begun(folder))
     end = next(event for event in read(folder / "log.jsonl") if event["event"] == "end" and event["phase"] == "search")
     trained = [event for event in read(folder / "log.jsonl") if event["event"] == "end" and event["phase"] == "train"]
-    config = RunDirectory.open(folder).read_config()
-    test = trained[-1].get("metrics") if trained else None
-    metrics = test or evaluate(folder)
+    metrics = trained[-1]["test"]
     metric = next(name for name in metrics if name != "loss")
-    architecture = Architecture.load(folder / "architecture.json")
     return {
         "recipe": recipe,
         "seed": seed,
@@ -136,11 +129,9 @@ def _one(folder: Path, recipe: str, seed: int, epochs: int | None, given: dict[s
         "validation": end["validation"][metric],
         "derived_validation": end["derived_validation"][metric],
         "test": metrics[metric],
-        "parameters": count_parameters(
-            architecture, cells=config.train.cells, channels=config.train.channels, auxiliary=False
-        ),
+        "parameters": trained[-1]["parameters"],
         "search_seconds": end["search_seconds"],
-        "train_seconds": trained[-1].get("seconds") if trained else None,
+        "train_seconds": trained[-1]["seconds"],
     }
 
 
