@@ -29,6 +29,9 @@ def cosine_rate(start: float, end: float, progress: float) -> float:
 def masked_step(optimizer: torch.optim.Optimizer, parameters: Mapping[str, Tensor], live: Liveness) -> None:
     """Step as if every slice were a parameter of its own: unused ones get no decay, no momentum, no update.
 
+    Exactly so for SGD. Optimisers that count steps (Adam) count them per stack: a slice that was left out gets the bias
+    correction of the stack's count, not of its own.
+
     Args:
         optimizer: any torch optimiser over these parameters.
         parameters: name -> parameter, gradients set.
@@ -70,6 +73,10 @@ def load_named_state(
     for name, entries in state.items():
         parameter = parameters[name]
         optimizer.state[parameter] = {
-            key: value.to(parameter.device) if isinstance(value, Tensor) and value.dim() else value
-            for key, value in entries.items()
+            key: _own(value, parameter) if isinstance(value, Tensor) else value for key, value in entries.items()
         }
+
+
+def _own(value: Tensor, parameter: Tensor) -> Tensor:
+    """Return a copy beside the parameter; a count of steps stays on the CPU, where the optimisers want it."""
+    return value.detach().clone().to(parameter.device if value.dim() else value.device)

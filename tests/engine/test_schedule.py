@@ -1,0 +1,71 @@
+"""Schedules order the primitives of an update, and say how much of the data serves the choices."""
+
+from __future__ import annotations
+
+import pytest
+
+from archgrad.engine.schedule import Always, Every, Never, Schedule
+from archgrad.errors import InputError
+
+
+class Recorded:
+    """Steps that are only written down."""
+
+    def __init__(self, index: int) -> None:
+        self.index, self.done = index, ""
+
+    def choice_step(self) -> None:
+        self.done += "c"
+
+    def weight_gradients(self) -> None:
+        self.done += "g"
+
+    def weight_step(self) -> None:
+        self.done += "w"
+
+
+def played(schedule: Schedule, updates: int) -> list[str]:
+    records = [Recorded(index) for index in range(updates)]
+    for record in records:
+        schedule(record)
+    return [record.done for record in records]
+
+
+def test_always_is_a_choice_step_before_every_weight_step() -> None:
+    assert played(Always(), 3) == ["cgw"] * 3
+    assert Always().choice_share == 0.5
+    assert Always(choice_share=0.25).choice_share == 0.25
+
+
+@pytest.mark.parametrize("k", [1, 2, 5])
+def test_every_k_begins_with_a_choice_step(k: int) -> None:
+    assert played(Every(k), 3 * k) == (["cgw"] + ["gw"] * (k - 1)) * 3
+
+
+@pytest.mark.parametrize(("k", "share"), [(1, 1 / 2), (4, 1 / 5), (10, 1 / 11)])
+def test_every_k_splits_the_data_so_that_both_parts_last_one_epoch(k: int, share: float) -> None:
+    schedule = Every(k)
+    assert schedule.choice_share == pytest.approx(share)
+    examples = 1100
+    assert examples * (1 - schedule.choice_share) / k == pytest.approx(examples * schedule.choice_share)
+    assert Every(k, choice_share=0.3).choice_share == 0.3
+    assert Every(k, choice_share=0.0).choice_share == 0.0
+
+
+def test_never_leaves_the_choices_alone() -> None:
+    assert played(Never(), 3) == ["gw"] * 3
+    assert Never().choice_share == 0.0
+
+
+def test_resuming_at_an_index_goes_on_with_the_rhythm() -> None:
+    late = Recorded(7)
+    Every(7)(late)
+    assert late.done == "cgw"
+    off = Recorded(8)
+    Every(7)(off)
+    assert off.done == "gw"
+
+
+def test_every_zero_is_refused() -> None:
+    with pytest.raises(InputError, match="schedule.k is 0; it must be at least 1"):
+        Every(0)
