@@ -27,6 +27,8 @@ RESULT = CompareResult(
             "validation": figure(0.9612, 0.0123, 0.97, 2),
             "test": figure(0.97, 0.004, 0.974, 2),
             "parameters": figure(123456.5, 1000.0, 130000, 2),
+            "search_seconds": figure(93.4, 1.5, 95.0, 2),
+            "train_seconds": figure(193.4, 11.5, 205.0, 2),
         },
         {"recipe": "random", "test": figure(0.95, None, 0.95, 1)},
     ],
@@ -54,9 +56,9 @@ def test_means_and_spreads_in_one_table(program: Program, given: dict[str, Any])
     assert (given["seeds"], given["epochs"], given["data"]) == (2, 3, "digits")
     assert given["settings"] == {"train": {"epochs": 4}}
     lines = done.stdout.splitlines()
-    assert lines[0].split() == ["recipe", "runs", "validation", "test", "parameters"]
+    assert lines[0].split() == ["recipe", "runs", "validation", "test", "parameters", *"search, s training, s".split()]
     assert "0.9612 ± 0.012" in lines[2] and "123,456 ± 1e+03" in lines[2]
-    assert lines[3].split() == ["random", "1", "-", "0.95", "-"]
+    assert lines[3].split() == ["random", "1", "-", "0.95", "-", "-", "-"]
     assert "darts, seed 0: test accuracy 0.97" in done.stderr
 
 
@@ -73,8 +75,8 @@ def test_the_table_as_a_file(program: Program, given: dict[str, Any], tmp_path: 
     assert [row["recipe"] for row in rows] == ["darts", "random"]
     assert float(rows[0]["validation_mean"]) == 0.9612 and rows[1]["validation_mean"] == ""
     lines = (tmp_path / "table.md").read_text().splitlines()
-    assert lines[0] == "| recipe | runs | validation | test | parameters |"
-    assert {line.count("|") for line in lines} == {6}
+    assert lines[0] == "| recipe | runs | validation | test | parameters | search, s | training, s |"
+    assert {line.count("|") for line in lines} == {8}
 
 
 def test_several_workers_are_not_there_yet(program: Program, given: dict[str, Any]) -> None:

@@ -22,6 +22,9 @@ __all__ = [
     "warn",
 ]
 
+WIDTH = 160
+"""Columns of a table that goes to no terminal."""
+
 
 def is_main() -> bool:
     """Say whether this process prints: of several that ``torchrun`` started, the first one."""
@@ -81,7 +84,8 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: I
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     if is_main():
-        Console().print(table)
+        # a file or a pipe has no width of its own, and a table of figures should not be folded for it
+        Console(width=None if sys.stdout.isatty() else WIDTH).print(table)
 
 
 def amount(value: float | None, unit: str = "") -> str:
