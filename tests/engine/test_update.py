@@ -141,7 +141,7 @@ def test_a_loss_that_is_not_finite_stops_before_anything_is_changed(part: str, l
     schedule = Never() if part == "weights" else ChoicesAlone()
     state: SearchState = toy_state(linear=True, data=Broken(), schedule=schedule)
     before = copies({**state.weights, **dict(state.choices.named_parameters())})
-    with pytest.raises(NotFiniteError, match=f"The {level} loss is nan at step 0 .epoch 0.*weights.rate") as caught:
+    with pytest.raises(NotFiniteError, match=f"The {level} loss is nan at step 1 .epoch 1.*weights.rate") as caught:
         update(state, Streams(state))
     assert caught.value.exit_code == 1
     after = copies({**state.weights, **dict(state.choices.named_parameters())})

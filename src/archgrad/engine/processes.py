@@ -54,7 +54,7 @@ def average_gradients(gradients: Sequence[Tensor | None], like: Sequence[Tensor]
         return list(gradients)
     full = [torch.zeros_like(p) if g is None else g for g, p in zip(gradients, like, strict=True)]
     averaged: list[Tensor | None] = [None] * len(full)
-    for dtype in {g.dtype for g in full}:
+    for dtype in sorted({g.dtype for g in full}, key=str):  # the same order in every process
         places = [index for index, g in enumerate(full) if g.dtype == dtype]
         flat = torch.cat([full[index].reshape(-1) for index in places])
         distributed.all_reduce(flat)

@@ -12,7 +12,7 @@ from torch.nn.utils import clip_grad_norm_
 from archgrad.engine.hypergradient import Level
 from archgrad.engine.optimise import masked_step
 from archgrad.engine.problem import SearchProblem
-from archgrad.engine.processes import average_gradients
+from archgrad.engine.processes import agree, average_gradients
 from archgrad.engine.state import Batch, SearchState
 from archgrad.errors import NotFiniteError
 from archgrad.supernet.storage import Liveness
@@ -92,10 +92,10 @@ class Update:
 
     def _check(self, level: Level) -> None:
         value = self.problem.losses[level]
-        if not math.isfinite(value):
+        if agree(not math.isfinite(value)):  # one process alone must not stop: the others would wait for it
             raise NotFiniteError(
-                f"The {level} loss is {value} at step {self.state.step} (epoch {self.state.epoch}). Usually the "
-                "learning rate is too high (--set weights.rate=...) or the data holds extreme values."
+                f"The {level} loss is {value} at step {self.state.step + 1} (epoch {self.state.epoch + 1}). Usually "
+                "the learning rate is too high (--set weights.rate=...) or the data holds extreme values."
             )
 
 
