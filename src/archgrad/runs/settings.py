@@ -33,6 +33,7 @@ Rate = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Momentum = Annotated[float, Field(ge=0, lt=1)]
+Probability = Annotated[float, Field(ge=0, lt=1)]  # of dropping something: at 1 nothing is left to scale up
 Device = Annotated[
     str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="one of 'auto', 'cpu', 'cuda', 'cuda:N', 'mps'")
 ]
@@ -126,7 +127,7 @@ class SupernetSettings(_Settings):
     evaluation: Literal["fast", "reference"] = "fast"
     share_features: bool = False
     node_norm: bool | None = None
-    drop_path: Fraction = 0.0
+    drop_path: Probability = 0.0
 
 
 class WeightSettings(_Settings):
