@@ -117,7 +117,7 @@ class SearchProblem:
         pieces = min(self.parts.weights.accumulate, len(images))
         total: list[Tensor | None] = [None] * len(inputs)
         value = 0.0
-        with self._dropout_masks():
+        with self._dropout_masks(), self._only(inputs, weights):
             for x, y in zip(images.chunk(pieces), targets.chunk(pieces), strict=True):
                 share = len(x) / len(images)
                 loss = share * self._loss(level, x, y, weights, track_statistics)
@@ -150,6 +150,20 @@ class SearchProblem:
             for penalty in acting:
                 loss = loss + penalty(view)
         return loss
+
+    @contextmanager
+    def _only(self, inputs: Sequence[Tensor], weights: Mapping[str, Tensor] | None) -> Iterator[None]:
+        """Keep weights that nobody asked for out of the graph: a choice step neither saves nor computes for them."""
+        asked = {id(tensor) for tensor in inputs}
+        others = [] if weights is not None else [w for w in self.weights.values() if id(w) not in asked]
+        others = [weight for weight in others if weight.requires_grad]
+        for weight in others:
+            weight.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for weight in others:
+                weight.requires_grad_(True)
 
     @contextmanager
     def _dropout_masks(self) -> Iterator[None]:
