@@ -14,7 +14,13 @@ MEAN, STD = (0.3, 0.6), (0.5, 0.25)
 
 
 def small(
-    cells: int = 1, *, nodes: int = 4, share: bool = False, node_norm: bool = False, drop_path: float = 0.0
+    cells: int = 1,
+    *,
+    nodes: int = 4,
+    share: bool = False,
+    node_norm: bool = False,
+    drop_path: float = 0.0,
+    evaluation: str = "reference",
 ) -> ImageSupernet:
     return ImageSupernet(
         DartsSpace(nodes=nodes)(),
@@ -27,6 +33,7 @@ def small(
         mean=MEAN,
         std=STD,
         drop_path=drop_path,
+        evaluation=evaluation,
     )
 
 

@@ -17,7 +17,7 @@ from archgrad.choices import Mixing, Progress, Softmax, full_support
 from archgrad.errors import InputError
 from archgrad.space.darts import DartsSpace
 from archgrad.supernet import ImageSupernet
-from archgrad.supernet.image import frozen_statistics
+from archgrad.supernet.image import EVALUATIONS, frozen_statistics
 
 
 def test_the_full_size_is_counted_to_the_last_weight() -> None:
@@ -27,6 +27,7 @@ def test_the_full_size_is_counted_to_the_last_weight() -> None:
     assert count == 1_930_618
 
 
+@pytest.mark.parametrize("evaluation", EVALUATIONS)
 @pytest.mark.parametrize(
     ("cells", "nodes", "side", "share", "node_norm", "support", "per_layer"),
     [
@@ -38,9 +39,16 @@ def test_the_full_size_is_counted_to_the_last_weight() -> None:
     ],
 )
 def test_the_supernet_equals_the_plain_one(
-    cells: int, nodes: int, side: tuple[int, int], share: bool, node_norm: bool, support: float, per_layer: bool
+    cells: int,
+    nodes: int,
+    side: tuple[int, int],
+    share: bool,
+    node_norm: bool,
+    support: float,
+    per_layer: bool,
+    evaluation: str,
 ) -> None:
-    network = small(cells, nodes=nodes, share=share, node_norm=node_norm).double()
+    network = small(cells, nodes=nodes, share=share, node_norm=node_norm, evaluation=evaluation).double()
     with torch.no_grad():
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
