@@ -68,7 +68,7 @@ def test_json_is_everything(program: Program, given: dict[str, Any]) -> None:
 
 def test_the_table_as_a_file(program: Program, given: dict[str, Any], tmp_path: Path) -> None:
     for suffix in (".csv", ".md", ".json"):
-        assert program("compare", "darts", "--table", tmp_path / f"table{suffix}").exit_code == 0
+        assert program("compare", "darts", "--output", tmp_path / f"table{suffix}").exit_code == 0
     assert json.loads((tmp_path / "table.json").read_text()) == RESULT.table
     with (tmp_path / "table.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

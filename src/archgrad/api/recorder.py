@@ -108,14 +108,22 @@ class Recorder:
         if warning and warning not in self.warnings:
             self.warn(warning)
         due = state.epoch % self.config.checkpoint_every == 0 or state.epoch == self.config.epochs
-        if self.run and self.log and due:
-            self.save(state, checkpoint.epoch_name(state.epoch, EPOCH))
-            for name in checkpoint.names(self.run.checkpoints, INTERRUPTED):
-                shutil.rmtree(self.run.checkpoints / name)
-            checkpoint.prune(self.run.checkpoints, keep=2, prefix=EPOCH)
+        if due:
+            self.save_epoch(state)
         stop = bool(self.on_epoch(state)) if self.on_epoch else False
-        collapsed = self.config.early_stop == "collapse" and bool(warning)
-        return agree(stop or collapsed)
+        stop = agree(stop or (self.config.early_stop == "collapse" and bool(warning)))
+        if stop and not due:
+            self.save_epoch(state)
+        return stop
+
+    def save_epoch(self, state: SearchState) -> None:
+        """Write the checkpoint of a whole epoch; those between epochs have then served."""
+        if self.run is None or self.log is None:
+            return
+        self.save(state, checkpoint.epoch_name(state.epoch, EPOCH))
+        for name in checkpoint.names(self.run.checkpoints, INTERRUPTED):
+            shutil.rmtree(self.run.checkpoints / name)
+        checkpoint.prune(self.run.checkpoints, keep=2, prefix=EPOCH)
 
     def save(self, state: SearchState, name: str) -> None:
         """Write a checkpoint of the whole search; the choices stay for good."""

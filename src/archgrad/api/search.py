@@ -188,7 +188,7 @@ def _open(
 def _finish(ready: Assembled, recorder: Recorder, config: SearchConfig, directory: RunDirectory | None) -> SearchResult:
     """Derive, measure, write what a finished search leaves behind."""
     state, parts = ready.state, ready.state.parts
-    progress = state.progress
+    progress = state.progress_after(state.epoch)
     architecture = derive(state.choices, parts.relaxation, progress, parts.derivation, parts.space, describe(config))
     recorded = bool(recorder.last) and recorder.last["epoch"] == state.epoch
     result = SearchResult(

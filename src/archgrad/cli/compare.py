@@ -19,7 +19,7 @@ from archgrad.errors import InputError
 NAME = "compare"
 EXAMPLES = examples(
     "archgrad compare darts random --seeds 5 --epochs 20 --set train.epochs=30 --set train.cells=5",
-    "archgrad compare darts darts-second-order --seeds 3 --table table.md",
+    "archgrad compare darts darts-second-order --seeds 3 --output table.md",
 )
 
 FIGURES = {
@@ -47,8 +47,8 @@ def command(
     epochs: Annotated[int | None, typer.Option("--epochs", metavar="N", help="Of every search.")] = None,
     settings: SetOption = None,
     workers: Annotated[int, typer.Option("--workers", metavar="N", help="Runs at a time; this version does one.")] = 1,
-    table: Annotated[
-        Path | None, typer.Option("--table", metavar="FILE", help="Write the table too: .csv, .md or .json.")
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="Write the table too: .csv, .md or .json.")
     ] = None,
     device: DeviceOption = None,
     run: Annotated[
@@ -62,8 +62,8 @@ def command(
     Searches with every recipe and seed and trains what they find alike. Killed and called again with the same words it
     goes on with what is missing.
     """
-    if table and table.suffix not in WRITERS:
-        raise InputError(f"--table is {table}; it must end in {', '.join(WRITERS)}.")
+    if output and output.suffix not in WRITERS:
+        raise InputError(f"--output is {output}; it must end in {', '.join(WRITERS)}.")
     if workers < 1:
         raise InputError(f"--workers is {workers}; it must be at least 1.")
     if workers > 1:
@@ -85,8 +85,8 @@ def command(
             plugin=plugin,
             on_run=_done,
         )
-        if table:
-            write_atomically(table, WRITERS[table.suffix](result.table).encode())
+        if output:
+            write_atomically(output, WRITERS[output.suffix](result.table).encode())
     if as_json:
         print_json(result.to_dict())
         return

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from archgrad.choices import Progress
 from archgrad.engine.derive import derive, expected_mixings
 from archgrad.engine.evaluate import child_metrics, child_mixings, supernet_metrics
 from archgrad.engine.monitor import collapse_warning, entropy, parameter_free_share
@@ -64,9 +63,7 @@ def run_search(state: SearchState, emit: Emit, made_by: dict[str, Any]) -> None:
 def look(state: SearchState, made_by: dict[str, Any]) -> dict[str, Any]:
     """Return the record of an epoch: losses, metrics of supernet and child, the derived cell, what the monitor says."""
     parts = state.parts
-    progress = Progress(
-        elapsed=state.step / (parts.epochs * state.steps_per_epoch), epoch=(state.epoch + 1) / parts.epochs
-    )
+    progress = state.progress_after(state.epoch + 1)
     expected = expected_mixings(state.choices, parts.relaxation, progress)
     architecture = derive(state.choices, parts.relaxation, progress, parts.derivation, parts.space, made_by)
     child = child_metrics(state, child_mixings(state, progress))

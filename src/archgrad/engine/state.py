@@ -131,6 +131,10 @@ class SearchState:
         epoch = min(self.step // max(1, self.steps_per_epoch), self.parts.epochs - 1)
         return Progress(elapsed=self.step / total, epoch=(epoch + 1) / self.parts.epochs)
 
+    def progress_after(self, epoch: int) -> Progress:
+        """Return both clocks as they stand when so many epochs are done: what an epoch is judged by."""
+        return Progress(elapsed=epoch / self.parts.epochs, epoch=epoch / self.parts.epochs)
+
     @property
     def weights(self) -> dict[str, Tensor]:
         """The supernet's trainable weights by name."""
