@@ -276,7 +276,8 @@ def test_spaces_describe_cells_whose_architectures_can_be_read_back(name: str) -
 
 
 @each("recipe")
-def test_recipes_resolve_and_search(name: str) -> None:
+def test_recipes_resolve_and_search(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("archgrad.engine.evaluate.STATISTICS_BATCHES", 2)
     recipe = registry.get("recipe", name)
     assert isinstance(recipe, Recipe)
     assert recipe.name == name
