@@ -83,7 +83,7 @@ class Hypergradient(Protocol):
 
 @dataclass(frozen=True)
 class FirstOrder:
-    """DARTS' first-order approximation (equation 5 with xi = 0): the gradient of L_val(w, alpha) at the current w."""
+    """DARTS' first-order approximation (equation 6 with xi = 0): the gradient of L_val(w, alpha) at the current w."""
 
     def __call__(self, problem: Bilevel) -> list[Tensor]:
         """Return dL_val/dalpha; no gradient of a weight is computed."""
