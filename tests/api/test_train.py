@@ -19,10 +19,10 @@ from archgrad.api.train import train
 from archgrad.api.train_origin import find_origin
 from archgrad.api.train_parts import searched_supernet, training_data
 from archgrad.architecture import Architecture
-from archgrad.engine.processes import Processes
 from archgrad.errors import InputError, NotFiniteError
 from archgrad.network.saved import load_network
 from archgrad.network.training import TrainState
+from archgrad.processes import Processes
 from archgrad.published import published
 from archgrad.runs.log import read
 from archgrad.tasks.data import open_data

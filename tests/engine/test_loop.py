@@ -155,6 +155,13 @@ def test_a_loss_that_is_not_finite_ends_the_search_at_that_step() -> None:
     assert [kind for kind, _ in listener.events] == ["step", "step", "epoch"]
 
 
+def test_an_epoch_whose_last_step_broke_the_weights_is_no_epoch() -> None:
+    listener = Listener()
+    with pytest.raises(NotFiniteError, match="The validation loss is nan after epoch 1"):
+        searched(listener, data=ToyData(steps=1), epochs=3, weights={"rate": 1e30, "rate_end": 1e30, "clip": None})
+    assert [kind for kind, _ in listener.events] == ["step"]  # nothing that a checkpoint would be made of
+
+
 def test_the_choices_find_the_operation_that_helps() -> None:
     """A search in earnest: only what depends on the image tells the classes apart, ``none`` does not."""
     listener = Listener()

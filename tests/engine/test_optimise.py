@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from archgrad.engine.optimise import cosine_rate, load_named_state, masked_step, named_state
+from archgrad.engine.optimise import masked_step
+from archgrad.optimisers import cosine_rate, load_named_state, named_state
 
 SLICES, STEPS = 4, 8
 

@@ -6,9 +6,9 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
-from archgrad.engine.processes import agree
 from archgrad.engine.state import SearchState
 from archgrad.errors import InputError
+from archgrad.processes import agree
 from archgrad.runs import checkpoint
 from archgrad.runs.config import SearchConfig
 from archgrad.runs.directory import RunDirectory

@@ -16,10 +16,10 @@ from archgrad.architecture import Architecture
 from archgrad.engine.derive import derive
 from archgrad.engine.evaluate import child_metrics, child_mixings, supernet_metrics
 from archgrad.engine.loop import SearchStoppedError, run_search
-from archgrad.engine.processes import join_processes
 from archgrad.engine.state import SearchState
 from archgrad.engine.update import NotFiniteError
 from archgrad.errors import InputError
+from archgrad.processes import join_processes
 from archgrad.recipes.assemble import Assembled, describe
 from archgrad.recipes.recipe import Recipe
 from archgrad.runs.config import SearchConfig, resolve

@@ -16,10 +16,10 @@ from archgrad.api.train_parts import fresh_network, searched_supernet, training_
 from archgrad.api.train_recorder import PREFIX, Hook, Progress, TrainRecorder
 from archgrad.api.train_result import TrainResult, finish
 from archgrad.architecture import Architecture
-from archgrad.engine.processes import Processes, join_processes
 from archgrad.errors import InputError, NotFiniteError
 from archgrad.network.image import ImageNetwork
 from archgrad.network.training import TrainingStoppedError, TrainState, train_network
+from archgrad.processes import Processes, join_processes
 from archgrad.runs import checkpoint
 from archgrad.runs.config import SearchConfig, resolve
 from archgrad.runs.directory import RunDirectory

@@ -9,10 +9,10 @@ import torch
 
 from archgrad.api.train_origin import IN_MEMORY, Origin
 from archgrad.architecture import Architecture
-from archgrad.engine.processes import Processes
 from archgrad.errors import InputError
 from archgrad.network.build import blueprint
 from archgrad.network.image import ImageNetwork
+from archgrad.processes import Processes
 from archgrad.recipes.assemble import make_choices, make_supernet
 from archgrad.runs import checkpoint
 from archgrad.runs.config import SearchConfig

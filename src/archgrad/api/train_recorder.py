@@ -6,8 +6,8 @@ import shutil
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from archgrad.engine.processes import agree
 from archgrad.network.training import TrainState
+from archgrad.processes import agree
 from archgrad.runs import checkpoint
 from archgrad.runs.config import SearchConfig
 from archgrad.runs.directory import RunDirectory

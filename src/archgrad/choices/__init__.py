@@ -4,7 +4,8 @@ from archgrad.choices.mixing import Mixing, Support, full_support, transit
 from archgrad.choices.progress import Progress
 from archgrad.choices.relaxation import Relaxation
 from archgrad.choices.softmax import Softmax
-from archgrad.choices.table import Choices, ChoiceTable, as_table
+from archgrad.choices.table import ChoiceTable, as_table
+from archgrad.choices.tables import Choices
 
 __all__ = [
     "ChoiceTable",

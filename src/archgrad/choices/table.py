@@ -1,19 +1,13 @@
-"""The trainable tables: one per cell kind, rows x candidates."""
+"""A trainable table of choices: rows x candidates."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from archgrad.space.cells import CellSpace, Space
-
-if TYPE_CHECKING:
-    from archgrad.choices.relaxation import Relaxation
-
-__all__ = ["ChoiceTable", "Choices", "as_table"]
+__all__ = ["ChoiceTable", "as_table"]
 
 
 class ChoiceTable(nn.Module):
@@ -53,29 +47,3 @@ def as_table(table: ChoiceTable | Tensor, groups: Sequence[int] | None = None) -
     del bare.logits
     bare.logits = table  # type: ignore[assignment]
     return bare
-
-
-class Choices(nn.Module):
-    """The tables of a whole search, by cell kind.
-
-    Args:
-        space: gives rows, candidates and groups of each table.
-        relaxation: gives the initial logits and the extra parameters.
-        generator: source of the initial noise.
-    """
-
-    def __init__(self, space: Space, relaxation: Relaxation, generator: torch.Generator) -> None:
-        super().__init__()
-        self.tables = nn.ModuleDict(
-            {kind: self._table(cell, relaxation, generator) for kind, cell in space.cells.items()}
-        )
-
-    @staticmethod
-    def _table(cell: CellSpace, relaxation: Relaxation, generator: torch.Generator) -> ChoiceTable:
-        rows, candidates = len(cell.edges), len(cell.operations)
-        logits = relaxation.initial(rows, candidates, generator)
-        return ChoiceTable(logits, cell.groups, relaxation.extras(cell.groups, candidates))
-
-    def items(self) -> list[tuple[str, ChoiceTable]]:
-        """Return (cell kind, table) of every table."""
-        return [(kind, table) for kind, table in self.tables.items() if isinstance(table, ChoiceTable)]

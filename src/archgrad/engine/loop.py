@@ -9,10 +9,10 @@ from typing import Any
 from archgrad.engine.derive import derive, expected_mixings
 from archgrad.engine.evaluate import child_metrics, child_mixings, supernet_metrics
 from archgrad.engine.monitor import collapse_warning, entropy, parameter_free_share
-from archgrad.engine.optimise import cosine_rate
-from archgrad.engine.processes import share_buffers
 from archgrad.engine.state import SearchState
-from archgrad.engine.update import Streams, update
+from archgrad.engine.update import Streams, stop_if_not_finite, update
+from archgrad.optimisers import cosine_rate
+from archgrad.processes import share_buffers
 
 __all__ = ["Emit", "SearchStoppedError", "run_search"]
 
@@ -53,6 +53,8 @@ def run_search(state: SearchState, emit: Emit, made_by: dict[str, Any]) -> None:
                 raise SearchStoppedError
         share_buffers(state.supernet)
         record = look(state, made_by) | {"rate": rate, "seconds": time.perf_counter() - started}
+        # weights can break in the last step, after its loss was computed: such an epoch must not become a checkpoint
+        stop_if_not_finite("validation loss", record["validation"]["loss"], f"after epoch {state.epoch + 1}")
         state.epoch += 1
         state.losses = {}
         if emit("epoch", state, record):

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from archgrad.supernet.storage import Liveness
 
-__all__ = ["cosine_rate", "load_named_state", "masked_step", "named_state"]
-
-
-def cosine_rate(start: float, end: float, progress: float) -> float:
-    """Return end + (start - end) (1 + cos(pi progress)) / 2, the cosine schedule (arXiv 1608.03983) without restarts.
-
-    Args:
-        start: rate at progress 0.
-        end: rate at progress 1.
-        progress: epochs done / epochs, in [0, 1].
-    """
-    return end + (start - end) * (1.0 + math.cos(math.pi * progress)) / 2.0
+__all__ = ["masked_step"]
 
 
 @torch.no_grad()
@@ -58,25 +45,3 @@ def masked_step(optimizer: torch.optim.Optimizer, parameters: Mapping[str, Tenso
         for key, value in optimizer.state[parameter].items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:
                 value[dead] = before.get(key, torch.zeros_like(values))
-
-
-def named_state(optimizer: torch.optim.Optimizer, parameters: Mapping[str, Tensor]) -> dict[str, dict[str, Any]]:
-    """Return the optimiser's state by parameter name, so that it can be saved, padded and found again."""
-    return {name: dict(optimizer.state[p]) for name, p in parameters.items() if p in optimizer.state}
-
-
-def load_named_state(
-    optimizer: torch.optim.Optimizer, parameters: Mapping[str, Tensor], state: Mapping[str, Mapping[str, Any]]
-) -> None:
-    """Take up a state that :func:`named_state` returned."""
-    optimizer.state.clear()
-    for name, entries in state.items():
-        parameter = parameters[name]
-        optimizer.state[parameter] = {
-            key: _own(value, parameter) if isinstance(value, Tensor) else value for key, value in entries.items()
-        }
-
-
-def _own(value: Tensor, parameter: Tensor) -> Tensor:
-    """Return a copy beside the parameter; a count of steps stays on the CPU, where the optimisers want it."""
-    return value.detach().clone().to(parameter.device if value.dim() else value.device)

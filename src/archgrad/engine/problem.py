@@ -18,8 +18,8 @@ from archgrad.engine.derive import expected_mixings, project
 from archgrad.engine.hypergradient import InnerStep, Level
 from archgrad.engine.mixings import draw_noise, layer_mixings, transit_mixings
 from archgrad.engine.penalty import View
-from archgrad.engine.processes import average_gradients
 from archgrad.engine.state import Batch, SearchState
+from archgrad.processes import average_gradients
 from archgrad.supernet.image import frozen_statistics
 
 __all__ = ["SearchProblem"]

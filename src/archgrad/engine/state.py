@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from archgrad.choices import Choices, Progress, Relaxation
 from archgrad.engine.derive import Derivation
 from archgrad.engine.hypergradient import Hypergradient
-from archgrad.engine.optimise import load_named_state, named_state
 from archgrad.engine.penalty import Penalty
-from archgrad.engine.processes import Processes
 from archgrad.engine.schedule import Schedule
+from archgrad.optimisers import load_named_state, named_state
+from archgrad.processes import Processes
 from archgrad.runs.settings import ChoiceSettings, WeightSettings
 from archgrad.space.cells import Space
 from archgrad.supernet.image import Mixings

@@ -12,12 +12,12 @@ from torch.nn.utils import clip_grad_norm_
 from archgrad.engine.hypergradient import Level
 from archgrad.engine.optimise import masked_step
 from archgrad.engine.problem import SearchProblem
-from archgrad.engine.processes import agree, average_gradients
 from archgrad.engine.state import Batch, SearchState
 from archgrad.errors import NotFiniteError
+from archgrad.processes import agree, average_gradients
 from archgrad.supernet.storage import Liveness
 
-__all__ = ["NotFiniteError", "Streams", "Update", "update"]
+__all__ = ["NotFiniteError", "Streams", "Update", "stop_if_not_finite", "update"]
 
 
 class Streams:
@@ -91,12 +91,26 @@ class Update:
         self.state.choice_optimizer.zero_grad(set_to_none=True)
 
     def _check(self, level: Level) -> None:
-        value = self.problem.losses[level]
-        if agree(not math.isfinite(value)):  # one process alone must not stop: the others would wait for it
-            raise NotFiniteError(
-                f"The {level} loss is {value} at step {self.state.step + 1} (epoch {self.state.epoch + 1}). Usually "
-                "the learning rate is too high (--set weights.rate=...) or the data holds extreme values."
-            )
+        where = f"at step {self.state.step + 1} (epoch {self.state.epoch + 1})"
+        stop_if_not_finite(f"{level} loss", self.problem.losses[level], where)
+
+
+def stop_if_not_finite(what: str, value: float, where: str) -> None:
+    """Stop the search, in all processes at once, when a loss of any of them is not finite.
+
+    Args:
+        what: which loss, in words.
+        value: the loss.
+        where: the step or epoch, in words.
+
+    Raises:
+        NotFiniteError: the loss of this or of another process is not finite.
+    """
+    if agree(not math.isfinite(value)):  # one process alone must not stop: the others would wait for it
+        raise NotFiniteError(
+            f"The {what} is {value} {where}. Usually the learning rate is too high (--set weights.rate=...) or the "
+            "data holds extreme values."
+        )
 
 
 def update(state: SearchState, streams: Streams) -> Mapping[Level, float]:

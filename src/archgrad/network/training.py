@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from archgrad.engine.optimise import cosine_rate, load_named_state, named_state
-from archgrad.engine.processes import Processes, average_gradients, share_buffers
 from archgrad.errors import InputError, NotFiniteError
 from archgrad.network.image import ImageNetwork
+from archgrad.optimisers import cosine_rate, load_named_state, named_state
+from archgrad.processes import Processes, average_gradients, share_buffers
 
 if TYPE_CHECKING:
     from archgrad.runs.settings import TrainSettings

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from archgrad.choices import Choices, Relaxation
-from archgrad.engine.processes import Processes
 from archgrad.engine.state import Parts, SearchState
+from archgrad.processes import Processes
 from archgrad.runs.config import SearchConfig
 from archgrad.runs.parts import build_part
 from archgrad.space.cells import Space

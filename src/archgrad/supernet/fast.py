@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.grad import conv2d_weight
 
 __all__ = ["FastDepthwise", "depthwise_input_gradient", "use_fast_depthwise"]
 
@@ -49,9 +50,7 @@ class _Depthwise(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             to_x = depthwise_input_gradient(gradient, weight, x.shape[2:], stride, dilation)
         if ctx.needs_input_grad[1]:
-            to_weight = torch.nn.grad.conv2d_weight(  # type: ignore[no-untyped-call]
-                x, weight.shape, gradient, stride, padding, dilation, weight.shape[0]
-            )
+            to_weight = conv2d_weight(x, weight.shape, gradient, stride, padding, dilation, weight.shape[0])
         return to_x, to_weight, None, None, None
 
 

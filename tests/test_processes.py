@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from archgrad.engine.processes import Processes, agree, average_gradients, join_processes, share_buffers
+from archgrad.processes import Processes, agree, average_gradients, join_processes, share_buffers
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # run as a script, not by pytest
 
 import archgrad  # noqa: E402
-from archgrad.engine.processes import agree, average_gradients, join_processes, share_buffers  # noqa: E402
+from archgrad.processes import agree, average_gradients, join_processes, share_buffers  # noqa: E402
 
 
 def averages(rank: int) -> dict[str, Any]:
