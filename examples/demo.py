@@ -96,7 +96,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--run", type=Path, default=Path("runs/demo"), help="where to write; a number is added if taken"
     )
-    parser.add_argument("--epochs", type=int, default=8, help="of the search")
+    parser.add_argument("--epochs", type=int, default=6, help="of the search")
     parser.add_argument("--train-epochs", type=int, default=15, help="of the found network and of the plain one")
     parser.add_argument("--seed", type=int, default=0, help="of everything random")
     return parser.parse_args()
