@@ -54,7 +54,7 @@ def test_the_version(program: Program) -> None:
         (["show", "DARTS_V3"], ["Did you mean 'DARTS_V2'"]),
         (["show", "DARTS_V2", "--input-shape", "3x32"], ["3x32x32"]),
         (["compare", "darts", "--seeds", "0"], ["one seed"]),
-        (["compare", "darts", "--table", "table.doc"], [".csv, .md, .json"]),
+        (["compare", "darts", "--output", "table.doc"], [".csv, .md, .json"]),
         (["compare", "darts", "--workers", "0"], ["at least 1"]),
         (["compare", "drats"], ["Did you mean 'darts'"]),
         (["report", "/nowhere"], ["/nowhere does not exist"]),
