@@ -14,7 +14,7 @@ from archgrad.engine.optimise import masked_step
 from archgrad.engine.problem import SearchProblem
 from archgrad.engine.state import Batch, SearchState
 from archgrad.errors import NotFiniteError
-from archgrad.processes import agree, average_gradients
+from archgrad.processes import agree
 from archgrad.supernet.storage import Liveness
 
 __all__ = ["NotFiniteError", "Streams", "Update", "stop_if_not_finite", "update"]
@@ -59,7 +59,7 @@ class Update:
         self.batches["validation"] = self.streams.next("choices")
         gradients = self.state.parts.hypergradient(self.problem)
         self._check("validation")
-        self._apply_to_choices(average_gradients(gradients, self.problem.choices))
+        self._apply_to_choices(gradients)
         if self.state.parts.penalties:
             view = self.problem.view(self.problem.mixings())
             for penalty in self.state.parts.penalties.values():
@@ -82,7 +82,7 @@ class Update:
         masked_step(self.state.weight_optimizer, self.problem.weights, self.live)
         self.state.weight_optimizer.zero_grad(set_to_none=True)
 
-    def _apply_to_choices(self, gradients: list[Tensor | None]) -> None:
+    def _apply_to_choices(self, gradients: list[Tensor]) -> None:
         for choice, gradient in zip(self.problem.choices, gradients, strict=True):
             choice.grad = gradient
         if self.state.parts.choices.clip is not None:
