@@ -118,20 +118,21 @@ def _one(folder: Path, recipe: str, seed: int, epochs: int | None, given: dict[s
         search(None if begun else recipe, run=folder, resume=begun, **words)
     if not (folder / "model.safetensors").exists():
         train(folder, resume=_training_begun(folder))
-    end = next(event for event in read(folder / "log.jsonl") if event["event"] == "end" and event["phase"] == "search")
-    trained = [event for event in read(folder / "log.jsonl") if event["event"] == "end" and event["phase"] == "train"]
-    metrics = trained[-1]["test"]
+    # the last of each phase: a training that is done again is the one whose network lies there
+    ends = {event["phase"]: event for event in read(folder / "log.jsonl") if event["event"] == "end"}
+    searched, trained = ends["search"], ends["train"]
+    metrics = trained["test"]
     metric = next(name for name in metrics if name != "loss")
     return {
         "recipe": recipe,
         "seed": seed,
         "metric": metric,
-        "validation": end["validation"][metric],
-        "derived_validation": end["derived_validation"][metric],
+        "validation": searched["validation"][metric],
+        "derived_validation": searched["derived_validation"][metric],
         "test": metrics[metric],
-        "parameters": trained[-1]["parameters"],
-        "search_seconds": end["search_seconds"],
-        "train_seconds": trained[-1]["seconds"],
+        "parameters": trained["parameters"],
+        "search_seconds": searched["search_seconds"],
+        "train_seconds": trained["seconds"],
     }
 
 

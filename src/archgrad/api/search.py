@@ -215,7 +215,8 @@ def _finish(ready: Assembled, recorder: Recorder, config: SearchConfig, director
     if directory and recorder.log:
         from archgrad.reporting.drawing import draw_svg
 
-        directory.write_text(directory.architecture, architecture.to_json())
-        directory.write_text(directory.drawing, draw_svg(architecture))
         recorder.log.append({"event": "end", "phase": "search", **result.to_dict()})
+        directory.write_text(directory.drawing, draw_svg(architecture))
+        # last of all: where there is an architecture, everything else is there
+        directory.write_text(directory.architecture, architecture.to_json())
     return result
