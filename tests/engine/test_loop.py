@@ -78,7 +78,7 @@ def test_an_epochs_record_is_what_was_found() -> None:
     assert state.history == [
         {"epoch": 1, "score": record["derived_validation"], "architecture": record["architecture"]}
     ]
-    assert state.losses == {}
+    assert state.sums.state_dict() == {"numbers": {}, "credits": {}}
 
 
 def test_a_search_without_choice_steps_has_no_choice_loss() -> None:

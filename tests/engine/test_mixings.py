@@ -63,7 +63,7 @@ class EveryOther:
 def test_an_update_lays_out_transit_cells_by_the_current_derivation() -> None:
     state = toy_state(cells=2, nodes=2, layout=EveryOther(), relaxation=NoisySoftmax())
     update = next_update(state)
-    engine, transit = (given["normal"] for given in update.problem.mixings())
+    engine, transit = (given["normal"] for given in update.problem.view().mixings)
     assert engine.support == ((True,) * 8,) * 5
     kept = torch.tensor(transit.support)
     assert torch.equal(transit.weights, kept.float())

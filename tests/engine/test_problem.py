@@ -159,14 +159,16 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(accumulate: int, on:
     problem = update.problem
     weights, choices = list(problem.weights.values()), problem.choices
     for level in ("train", "validation"):
-        loss = plain_loss(state, *update.batches[level])
+        task_loss = loss = plain_loss(state, *update.batches[level])
         if on == "both" or (on == "choices" and level == "validation"):
             loss = loss + 0.3 / 2 * (choices[0] ** 2).sum()
         expected = torch.autograd.grad(loss, [*weights, *choices])
         found = problem.gradient(level, [*weights, *choices])
         for mine, theirs in zip(found, expected, strict=True):
             torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-12)
-        assert problem.losses[level] == pytest.approx(float(loss.detach()), rel=1e-12)
+        assert problem.losses[level] == pytest.approx(float(task_loss.detach()), rel=1e-12)
+        if loss is not task_loss:
+            assert problem.terms == {"small": pytest.approx(float((loss - task_loss).detach()), rel=1e-12)}
 
 
 @pytest.mark.parametrize("accumulate", [1, 3])
@@ -262,7 +264,7 @@ def test_a_batch_of_any_loss_is_a_plain_call() -> None:
     update = next_update(state)
     images, targets = update.batches["train"]
     evaluate: Callable[..., Tensor] = state.supernet
-    loss = F.cross_entropy(evaluate(images, update.problem.mixings()), targets)
+    loss = F.cross_entropy(evaluate(images, update.problem.view().mixings), targets)
     expected = torch.autograd.grad(loss, update.problem.choices, allow_unused=True)
     found = update.problem.gradient("train", update.problem.choices)
     torch.testing.assert_close(found[0], expected[0], rtol=1e-12, atol=1e-14)

@@ -101,7 +101,7 @@ def test_streams_are_read_where_the_state_says() -> None:
 
 def test_an_update_settles_the_choices_and_counts() -> None:
     state = toy_state(nodes=2, relaxation=Dying(), schedule=Never())
-    assert set(update(state, Streams(state))) == {"train"}
+    assert set(update(state, Streams(state)).problem.losses) == {"train"}
     assert state.step == 1
     assert [int(table.alive.sum()) for _, table in state.choices.items()] == [5 * 8 - 3 * 4] * 2
 

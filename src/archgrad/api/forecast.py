@@ -83,7 +83,7 @@ def _saved(ready: Assembled, batch: tuple[torch.Tensor, torch.Tensor], size: int
     sizes = [min(PROBE, size), min(2 * PROBE, size)]
     for count in sizes:
         x = batch[0][:count]
-        counts.append(saved_bytes(lambda x=x: supernet(x, problem.mixings()), [*known, x]))  # type: ignore[misc]
+        counts.append(saved_bytes(lambda x=x: supernet(x, problem.view().mixings), [*known, x]))  # type: ignore[misc]
     for name, buffer in supernet.named_buffers():
         buffer.copy_(kept[name])
     if sizes[0] == sizes[1]:

@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from archgrad.engine.derive import derive, expected_mixings
+from archgrad.engine.derive import derive, expected_mixings, project
 from archgrad.engine.evaluate import child_metrics, child_mixings, supernet_metrics
-from archgrad.engine.monitor import collapse_warning, entropy, parameter_free_share
+from archgrad.engine.monitor import choice_steps, monitor
 from archgrad.engine.state import SearchState
+from archgrad.engine.sums import Sums
 from archgrad.engine.update import Streams, stop_if_not_finite, update
 from archgrad.optimisers import cosine_rate
 from archgrad.processes import share_buffers
@@ -43,12 +44,8 @@ def run_search(state: SearchState, emit: Emit, made_by: dict[str, Any]) -> None:
         for group in state.weight_optimizer.param_groups:
             group["lr"] = rate
         while state.step < (state.epoch + 1) * state.steps_per_epoch:
-            losses = update(state, streams)
-            for level, value in losses.items():
-                state.losses[level] = state.losses.get(level, 0.0) + value
-                state.losses[f"{level}_steps"] = state.losses.get(f"{level}_steps", 0.0) + 1.0
-            record: dict[str, Any] = {"step": state.step, "epoch": state.epoch + 1, "rate": rate}
-            record |= {"loss": losses.get("train"), "choice_loss": losses.get("validation")}
+            done = update(state, streams)
+            record: dict[str, Any] = {"step": state.step, "epoch": state.epoch + 1, "rate": rate} | done.report()
             if emit("step", state, record):
                 raise SearchStoppedError
         share_buffers(state.supernet)
@@ -56,7 +53,7 @@ def run_search(state: SearchState, emit: Emit, made_by: dict[str, Any]) -> None:
         # weights can break in the last step, after its loss was computed: such an epoch must not become a checkpoint
         stop_if_not_finite("validation loss", record["validation"]["loss"], f"after epoch {state.epoch + 1}")
         state.epoch += 1
-        state.losses = {}
+        state.sums = Sums()
         if emit("epoch", state, record):
             break
     emit("end", state, {})
@@ -71,23 +68,22 @@ def look(state: SearchState, made_by: dict[str, Any]) -> dict[str, Any]:
     child = child_metrics(state, child_mixings(state, progress))
     record: dict[str, Any] = {
         "epoch": state.epoch + 1,
-        "loss": _mean(state, "train"),
-        "choice_loss": _mean(state, "validation"),
+        "loss": state.sums.mean("train"),
+        "choice_loss": state.sums.mean("validation"),
+        "penalties": state.sums.penalties,
+        "credit": state.sums.credit,
         "validation": supernet_metrics(state, progress),
         "derived_validation": child,
         "architecture": architecture.to_dict(),
         "weights": {kind: mixing.weights.detach().cpu().tolist() for kind, mixing in expected.items()},
-        "monitor": {
-            "entropy": {kind: entropy(mixing) for kind, mixing in expected.items()},
-            "skip_share": {k: parameter_free_share(architecture, k, "skip_connect") for k in architecture.cells},
-            "parameter_free_share": {kind: parameter_free_share(architecture, kind) for kind in architecture.cells},
-            "warning": collapse_warning(architecture, expected),
-        },
+        "monitor": monitor(
+            architecture,
+            expected,
+            project(expected, parts.derivation, parts.space),
+            state.history,
+            choice_steps(state.choice_optimizer),
+            state.step,
+        ),
     }
     state.history.append({"epoch": state.epoch + 1, "score": child, "architecture": architecture.to_dict()})
     return record
-
-
-def _mean(state: SearchState, level: str) -> float | None:
-    steps = state.losses.get(f"{level}_steps")
-    return state.losses[level] / steps if steps else None

@@ -8,7 +8,8 @@ from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
-from archgrad.choices import Choices, Mixing, Progress, Support
+from archgrad.choices import Choices, Mixing, Progress, Relaxation, Support
+from archgrad.engine.derive import Derivation
 from archgrad.space.cells import Space
 from archgrad.space.skeleton import Layer
 
@@ -22,19 +23,25 @@ class View:
     Args:
         space: the cells' graphs and candidates.
         layers: the layers of the supernet.
+        input_shape: of one example, (channels, height, width) for images: with the layers it gives every map's size.
         choices: the tables.
+        relaxation: what turned them into mixings.
         mixings: one mapping per layer, what the supernet is given.
         expected: the deterministic mixing of every cell kind.
-        projections: the currently derived support of every cell kind.
+        derivation: the rule from an expected mixing to a support.
+        projections: what the rule keeps now, by cell kind.
         noise: the draws of this update, one mapping per draw.
         progress: both clocks.
     """
 
     space: Space
     layers: tuple[Layer, ...]
+    input_shape: tuple[int, ...]
     choices: Choices
+    relaxation: Relaxation
     mixings: Sequence[Mapping[str, Mixing]]
     expected: Mapping[str, Mixing]
+    derivation: Derivation
     projections: Mapping[str, Support]
     noise: Sequence[Mapping[str, Tensor | None]]
     progress: Progress
@@ -45,7 +52,7 @@ class Penalty(Protocol):
 
     @property
     def on(self) -> Literal["choices", "both"]:
-        """Whether it acts on the choices' loss alone or on the weights' loss too (joint updates)."""
+        """Whether it acts on the choices' loss alone or on the weights' loss too; in joint updates all of them act."""
         ...
 
     def __call__(self, view: View) -> Tensor:
@@ -55,6 +62,10 @@ class Penalty(Protocol):
     def after_choice_step(self, view: View) -> None:
         """Update the penalty's own variables after the choices have moved."""
         return None
+
+    def report(self) -> dict[str, float]:
+        """Return what is worth logging beside the term's value."""
+        return {}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the penalty's own state: tensors and plain data (empty where there is none)."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import cached_property
 
 import torch
@@ -14,10 +15,12 @@ from torch import Tensor
 from torch.func import functional_call
 
 from archgrad.choices import Mixing
+from archgrad.engine.credit import Credits, added_credits, score_function_gradient
 from archgrad.engine.derive import expected_mixings, project
 from archgrad.engine.hypergradient import InnerStep, Level
 from archgrad.engine.mixings import draw_noise, layer_mixings, transit_mixings
 from archgrad.engine.penalty import View
+from archgrad.engine.schedule import Estimator
 from archgrad.engine.state import Batch, SearchState
 from archgrad.processes import average_gradients
 from archgrad.supernet.image import frozen_statistics
@@ -31,6 +34,12 @@ class SearchProblem:
     Args:
         state: supernet, choices and everything else.
         batches: "train" and, where the choices have their own, "validation".
+
+    Attributes:
+        losses: the task's loss of every level, as last computed; penalties not counted.
+        terms: the penalties' values by name, as last computed.
+        credits: of every draw and edge, from the last gradient of the choices at their own weights.
+        used: the mixings of the last forward, one mapping per layer.
     """
 
     def __init__(self, state: SearchState, batches: Mapping[Level, Batch]) -> None:
@@ -40,6 +49,9 @@ class SearchProblem:
         # dropout masks: one seed an update, so that all its forwards draw the same; each process its own
         self.seed = int(torch.randint(2**31, (1,), generator=state.generator)) + self.parts.processes.rank
         self.losses: dict[Level, float] = {}
+        self.terms: dict[str, float] = {}
+        self.credits: Credits = []
+        self.used: Sequence[Mapping[str, Mixing]] = ()
 
     @cached_property
     def weights(self) -> dict[str, Tensor]:
@@ -62,24 +74,25 @@ class SearchProblem:
         }
         return InnerStep(group["lr"], group["momentum"], group["weight_decay"], buffers)
 
-    def mixings(self) -> list[Mapping[str, Mixing]]:
-        """Return what every layer is given, differentiable in the choices; the same noise at every call."""
-        derived = None
-        if not all(seat.engine for seat in self.seats):
-            expected = expected_mixings(self.state.choices, self.parts.relaxation, self.progress)
-            derived = transit_mixings(expected, project(expected, self.parts.derivation, self.parts.space))
-        return layer_mixings(self.state.choices, self.parts.relaxation, self.progress, self.noise, self.seats, derived)
+    def view(self) -> View:
+        """Return everything that follows from the choices as they are now: mixings, projections, what penalties see.
 
-    def view(self, mixings: Sequence[Mapping[str, Mixing]]) -> View:
-        """Return what penalties look at."""
-        expected = expected_mixings(self.state.choices, self.parts.relaxation, self.progress)
+        Differentiable in the choices; every call of one update uses the same noise.
+        """
+        relaxation, space = self.parts.relaxation, self.parts.space
+        expected = expected_mixings(self.state.choices, relaxation, self.progress)
+        projections = project(expected, self.parts.derivation, space)
+        derived = transit_mixings(expected, projections)
         return View(
-            space=self.parts.space,
+            space=space,
             layers=self.state.supernet.layers,  # type: ignore[arg-type]
+            input_shape=tuple(self.batches["train"][0].shape[1:]),
             choices=self.state.choices,
-            mixings=mixings,
+            relaxation=relaxation,
+            mixings=layer_mixings(self.state.choices, relaxation, self.progress, self.noise, self.seats, derived),
             expected=expected,
-            projections=project(expected, self.parts.derivation, self.parts.space),
+            derivation=self.parts.derivation,
+            projections=projections,
             noise=self.noise,
             progress=self.progress,
         )
@@ -103,6 +116,7 @@ class SearchProblem:
         *,
         create_graph: bool = False,
         track_statistics: bool = False,
+        joint: Estimator | None = None,
     ) -> list[Tensor | None]:
         """Return gradients of one loss, averaged over micro-batches and processes; None where there is none.
 
@@ -112,44 +126,111 @@ class SearchProblem:
             weights: in place of the supernet's own.
             create_graph: whether the result can be differentiated again.
             track_statistics: whether the forward writes batch-norm statistics (the weight step's only).
+            joint: weights and choices share this loss, so all penalties act on it; with another estimator than
+                "pathwise" the task's loss reaches the choices through their credits alone, see :meth:`joint_gradient`.
         """
         images, targets = self.batches[level]
         pieces = min(self.parts.weights.accumulate, len(images))
         total: list[Tensor | None] = [None] * len(inputs)
-        value = 0.0
+        value, terms = 0.0, dict.fromkeys(self._acting(level, joint is not None), 0.0)
+        self.credits = []
+        # what each edge earned falls off the choices' own gradient; an unrolled one would tell of other weights
+        wanted = weights is None and not create_graph and any(x is c for x in inputs for c in self.choices)
         with self._dropout_masks(), self._only(inputs, weights):
             for x, y in zip(images.chunk(pieces), targets.chunk(pieces), strict=True):
                 share = len(x) / len(images)
-                loss = share * self._loss(level, x, y, weights, track_statistics)
+                view = self.view()
+                given, drawn = self._given(view, cut=joint not in (None, "pathwise"))
+                loss = share * self._task_loss(x, y, given, weights, track_statistics)
                 value += float(loss.detach())
+                for name in terms:
+                    term = share * self.parts.penalties[name](view)
+                    terms[name] += float(term.detach())
+                    loss = loss + term
+                samples = [sample for draw in drawn for sample in draw.values()] if wanted else []
                 found = torch.autograd.grad(
                     loss,
-                    list(inputs),
+                    [*inputs, *samples],
                     create_graph=create_graph,
                     retain_graph=create_graph or weights is not None,
                     allow_unused=True,
                 )
-                total = [g if t is None else t if g is None else t + g for t, g in zip(total, found, strict=True)]
+                total = [g if t is None else t if g is None else t + g for t, g in zip(total, found, strict=False)]
+                if wanted:
+                    self.credits = added_credits(self.credits, drawn, found[len(inputs) :])
         if track_statistics or level not in self.losses:
             self.losses[level] = value
+        self.terms |= terms
         return total if create_graph else average_gradients(total, inputs)
 
-    def _loss(
-        self, level: Level, x: Tensor, y: Tensor, weights: Mapping[str, Tensor] | None, track_statistics: bool
+    def joint_gradient(self, estimator: Estimator) -> tuple[list[Tensor | None], list[Tensor]]:
+        """Return the gradients of the training loss with respect to weights and choices: one forward, one backward.
+
+        Args:
+            estimator: of the choices' gradient.
+
+        Returns:
+            The weights' gradients (None where a weight was not used) and the choices'.
+
+        Raises:
+            InputError: a score-function estimator on a relaxation that draws no samples.
+        """
+        weights, choices = list(self.weights.values()), self.choices
+        found = self.raw_gradient("train", [*weights, *choices], track_statistics=True, joint=estimator)
+        direct = [torch.zeros_like(c) if g is None else g for g, c in zip(found[len(weights) :], choices, strict=True)]
+        if estimator != "pathwise":
+            loss = torch.tensor(self.losses["train"])
+            rewards = self.credits
+            if estimator == "score_function":
+                rewards = [{kind: loss.to(c).expand_as(c) for kind, c in draw.items()} for draw in self.credits]
+            score = score_function_gradient(
+                self.state.choices, self.parts.relaxation, self.progress, self.noise, rewards
+            )
+            averaged = average_gradients(list(score), choices)
+            direct = [d if g is None else d + g for d, g in zip(direct, averaged, strict=True)]
+        return found[: len(weights)], direct
+
+    def _acting(self, level: Level, joint: bool) -> list[str]:
+        """Return the names of the penalties that are added to this loss."""
+        penalties = self.parts.penalties.items()
+        return [name for name, penalty in penalties if joint or penalty.on == "both" or level == "validation"]
+
+    def _given(self, view: View, cut: bool) -> tuple[list[Mapping[str, Mixing]], list[dict[str, Tensor]]]:
+        """Return the mixings of a forward, and by draw and kind their weights as only the supernet reads them.
+
+        The supernet gets the weights under another name, so that a gradient with respect to them is the task's alone.
+
+        Args:
+            view: everything that follows from the choices.
+            cut: whether the task's loss must not reach the choices through them.
+        """
+        own: dict[int, Mapping[str, Mixing]] = {}
+        for seat, mixings in zip(self.seats, view.mixings, strict=True):
+            if seat.engine and seat.draw not in own:
+                own[seat.draw] = {kind: replace(m, weights=_renamed(m.weights, cut)) for kind, m in mixings.items()}
+        self.used = view.mixings
+        given = [own[seat.draw] if seat.engine else m for seat, m in zip(self.seats, view.mixings, strict=True)]
+        drawn = [
+            {kind: m.weights for kind, m in own.get(draw, {}).items() if m.weights.requires_grad}
+            for draw in range(len(self.noise))
+        ]
+        return given, drawn
+
+    def _task_loss(
+        self,
+        x: Tensor,
+        y: Tensor,
+        mixings: Sequence[Mapping[str, Mixing]],
+        weights: Mapping[str, Tensor] | None,
+        track_statistics: bool,
     ) -> Tensor:
-        """Return the mean loss of a micro-batch with the penalties that act on this level."""
-        supernet, mixings = self.state.supernet.train(), self.mixings()
+        """Return the task's mean loss of a micro-batch."""
+        supernet = self.state.supernet.train()
         precision = torch.autocast(x.device.type, torch.bfloat16) if self.parts.precision == "bf16" else nullcontext()
         statistics = nullcontext() if track_statistics else frozen_statistics(supernet)
         with precision, statistics:
             output = supernet(x, mixings) if weights is None else functional_call(supernet, dict(weights), (x, mixings))
-        loss = self.parts.task.loss(output.float() if self.parts.precision == "bf16" else output, y)
-        acting = [p for p in self.parts.penalties.values() if p.on == "both" or level == "validation"]
-        if acting:
-            view = self.view(mixings)
-            for penalty in acting:
-                loss = loss + penalty(view)
-        return loss
+        return self.parts.task.loss(output.float() if self.parts.precision == "bf16" else output, y)
 
     @contextmanager
     def _only(self, inputs: Sequence[Tensor], weights: Mapping[str, Tensor] | None) -> Iterator[None]:
@@ -172,3 +253,8 @@ class SearchProblem:
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(self.seed)
             yield
+
+
+def _renamed(weights: Tensor, cut: bool) -> Tensor:
+    """Return the same numbers as a tensor of its own, which a gradient can be asked for."""
+    return weights.detach().requires_grad_() if cut else weights.view_as(weights)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
-from archgrad.errors import InputError
+from archgrad.errors import InputError, unknown
 
-__all__ = ["Always", "Every", "Never", "Schedule", "Steps"]
+__all__ = ["Always", "Estimator", "Every", "Joint", "Never", "Schedule", "Steps"]
+
+Estimator = Literal["pathwise", "score_function", "credit"]
+"""How a joint step estimates the choices' gradient; see :mod:`archgrad.engine.credit`."""
 
 
 class Steps(Protocol):
@@ -26,8 +29,20 @@ class Steps(Protocol):
         """Compute the gradients of the training loss with respect to the weights (before clipping)."""
         ...
 
+    def gradient_square(self) -> float:
+        """Return the squared norm of the weights' gradients as they were computed, before clipping."""
+        ...
+
     def weight_step(self) -> None:
         """Update the weights with the gradients that were computed."""
+        ...
+
+    def joint_gradients(self, estimator: Estimator) -> None:
+        """Compute the gradients of the training loss with respect to weights and choices: one forward, one backward."""
+        ...
+
+    def apply_to_choices(self) -> None:
+        """Update the choices with the gradients that a joint backward computed."""
         ...
 
 
@@ -42,6 +57,10 @@ class Schedule(Protocol):
     def __call__(self, steps: Steps) -> None:
         """Do one update."""
         ...
+
+    def report(self) -> dict[str, float]:
+        """Return what is worth logging of the last update."""
+        return {}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the schedule's own state as plain data (empty where there is none)."""
@@ -95,6 +114,33 @@ class Every(Schedule):
         if steps.index % self.k == 0:
             steps.choice_step()
         steps.weight_gradients()
+        steps.weight_step()
+
+
+@dataclass
+class Joint(Schedule):
+    """Weights and choices learn from the same backward pass on the same training loss (SNAS, arXiv 1812.09926).
+
+    Args:
+        estimator: "pathwise" (SNAS): through the relaxed sample; "score_function": the loss times the gradient of the
+            sample's log density; "credit": the same with every edge's own credit in place of the loss.
+        choice_share: none of the training data is set apart, everything but the validation part serves both.
+
+    Raises:
+        InputError: unknown estimator.
+    """
+
+    estimator: Estimator = "pathwise"
+    choice_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.estimator not in get_args(Estimator):
+            raise unknown("estimator of schedule 'joint'", self.estimator, get_args(Estimator))
+
+    def __call__(self, steps: Steps) -> None:
+        """Do one forward and one backward, then step both."""
+        steps.joint_gradients(self.estimator)
+        steps.apply_to_choices()
         steps.weight_step()
 
 

@@ -14,6 +14,7 @@ from archgrad.engine.derive import Derivation
 from archgrad.engine.hypergradient import Hypergradient
 from archgrad.engine.penalty import Penalty
 from archgrad.engine.schedule import Schedule
+from archgrad.engine.sums import Sums
 from archgrad.optimisers import load_named_state, named_state
 from archgrad.processes import Processes
 from archgrad.runs.settings import ChoiceSettings, WeightSettings
@@ -112,7 +113,7 @@ class SearchState:
         self.step = 0
         self.positions = {"weights": 0, "choices": 0}
         self.history: list[dict[str, Any]] = []
-        self.losses: dict[str, float] = {}
+        self.sums = Sums()
 
     @property
     def steps_per_epoch(self) -> int:
@@ -154,7 +155,7 @@ class SearchState:
             "step": self.step,
             "positions": dict(self.positions),
             "history": list(self.history),
-            "losses": dict(self.losses),
+            "sums": self.sums.state_dict(),
         }
 
     def load_state_dict(self, tree: Mapping[str, Any]) -> None:
@@ -171,4 +172,4 @@ class SearchState:
         self.epoch, self.step = tree["epoch"], tree["step"]
         self.positions = dict(tree["positions"])
         self.history = list(tree["history"])
-        self.losses = dict(tree["losses"])
+        self.sums.load_state_dict(tree["sums"])

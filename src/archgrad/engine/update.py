@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch.nn.utils import clip_grad_norm_
 from archgrad.engine.hypergradient import Level
 from archgrad.engine.optimise import masked_step
 from archgrad.engine.problem import SearchProblem
+from archgrad.engine.schedule import Estimator
 from archgrad.engine.state import Batch, SearchState
 from archgrad.errors import NotFiniteError
 from archgrad.processes import agree
@@ -59,20 +61,27 @@ class Update:
         self.batches["validation"] = self.streams.next("choices")
         gradients = self.state.parts.hypergradient(self.problem)
         self._check("validation")
-        self._apply_to_choices(gradients)
-        if self.state.parts.penalties:
-            view = self.problem.view(self.problem.mixings())
-            for penalty in self.state.parts.penalties.values():
-                penalty.after_choice_step(view)
+        self._set(self.problem.choices, gradients)
+        self.apply_to_choices()
 
     def weight_gradients(self) -> None:
         """Compute the gradients of the training loss; this forward alone writes batch-norm statistics."""
         weights = list(self.problem.weights.values())
-        self.live = self.state.supernet.live_slices(self.problem.mixings())  # type: ignore[operator]
         gradients = self.problem.raw_gradient("train", weights, track_statistics=True)
         self._check("train")
-        for weight, gradient in zip(weights, gradients, strict=True):
-            weight.grad = gradient
+        self._set_weights(gradients)
+
+    def joint_gradients(self, estimator: Estimator) -> None:
+        """Compute the gradients of the training loss with respect to both, in one forward and one backward."""
+        weights, choices = self.problem.joint_gradient(estimator)
+        self._check("train")
+        self._set_weights(weights)
+        self._set(self.problem.choices, choices)
+
+    def gradient_square(self) -> float:
+        """Return the squared norm of the weights' gradients as they were computed, before clipping."""
+        squares = [(w.grad.double() ** 2).sum() for w in self.problem.weights.values() if w.grad is not None]
+        return float(torch.stack(squares).sum()) if squares else 0.0
 
     def weight_step(self) -> None:
         """Clip, then update the weights; slices outside of the support of this step are left alone."""
@@ -82,17 +91,41 @@ class Update:
         masked_step(self.state.weight_optimizer, self.problem.weights, self.live)
         self.state.weight_optimizer.zero_grad(set_to_none=True)
 
-    def _apply_to_choices(self, gradients: list[Tensor]) -> None:
-        for choice, gradient in zip(self.problem.choices, gradients, strict=True):
-            choice.grad = gradient
+    def apply_to_choices(self) -> None:
+        """Clip, then update the choices with the gradients that were computed; penalties then see what came of it."""
         if self.state.parts.choices.clip is not None:
             clip_grad_norm_(self.problem.choices, self.state.parts.choices.clip)
         self.state.choice_optimizer.step()
         self.state.choice_optimizer.zero_grad(set_to_none=True)
+        if self.state.parts.penalties:
+            with torch.no_grad():
+                view = self.problem.view()
+            for penalty in self.state.parts.penalties.values():
+                penalty.after_choice_step(view)
+
+    def report(self) -> dict[str, Any]:
+        """Return what is logged of this update: losses, and what penalties and the schedule tell."""
+        parts, losses = self.state.parts, self.problem.losses
+        record: dict[str, Any] = {"loss": losses.get("train"), "choice_loss": losses.get("validation")}
+        told = {name: {"value": value} | parts.penalties[name].report() for name, value in self.problem.terms.items()}
+        schedule = parts.schedule.report()
+        return record | ({"penalties": told} if told else {}) | ({"schedule": schedule} if schedule else {})
+
+    def _set_weights(self, gradients: Sequence[Tensor | None]) -> None:
+        """Keep the weights' gradients, and which slices the forward behind them used."""
+        self._set(self.problem.weights.values(), gradients)
+        self.live = self.state.supernet.live_slices(self.problem.used)  # type: ignore[operator]
+
+    def _set(self, tensors: Iterable[Tensor], gradients: Sequence[Tensor | None]) -> None:
+        """Keep gradients where the optimisers look for them."""
+        for tensor, gradient in zip(tensors, gradients, strict=True):
+            tensor.grad = gradient
 
     def _check(self, level: Level) -> None:
         where = f"at step {self.state.step + 1} (epoch {self.state.epoch + 1})"
         stop_if_not_finite(f"{level} loss", self.problem.losses[level], where)
+        for name, value in self.problem.terms.items():
+            stop_if_not_finite(f"penalty '{name}'", value, where)
 
 
 def stop_if_not_finite(what: str, value: float, where: str) -> None:
@@ -113,12 +146,13 @@ def stop_if_not_finite(what: str, value: float, where: str) -> None:
         )
 
 
-def update(state: SearchState, streams: Streams) -> Mapping[Level, float]:
-    """Do one update, the schedule in charge; return the losses that were computed."""
+def update(state: SearchState, streams: Streams) -> Update:
+    """Do one update, the schedule in charge; return it for what can be read off it."""
     current = Update(state, streams)
     state.parts.schedule(current)
     with torch.no_grad():
         for _, table in state.choices.items():
             state.parts.relaxation.settle(table)
     state.step += 1
-    return current.problem.losses
+    state.sums.add(current.problem.losses, current.problem.terms, current.problem.credits)
+    return current
