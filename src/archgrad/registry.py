@@ -17,11 +17,16 @@ PARTS: dict[str, dict[str, Any]] = {
     "recipe": {
         "darts": "archgrad.recipes.darts:DARTS",
         "darts-second-order": "archgrad.recipes.darts:DARTS_SECOND_ORDER",
+        "entrannas": "archgrad.recipes.entrannas:ENTRANNAS",
+        "entrannas-dst": "archgrad.recipes.entrannas:ENTRANNAS_DST",
         "random": "archgrad.recipes.random_cells:RANDOM",
     },
     "space": {"darts": "archgrad.space.darts:DartsSpace"},
-    "relaxation": {"softmax": "archgrad.choices.softmax:Softmax"},
-    "layout": {"all-engines": "archgrad.supernet.layout:AllEngines"},
+    "relaxation": {"softmax": "archgrad.choices.softmax:Softmax", "sparse": "archgrad.choices.sparse:Sparse"},
+    "layout": {
+        "all-engines": "archgrad.supernet.layout:AllEngines",
+        "engines-at": "archgrad.supernet.layout:EnginesAt",
+    },
     "schedule": {
         "always": "archgrad.engine.schedule:Always",
         "every": "archgrad.engine.schedule:Every",
@@ -31,8 +36,11 @@ PARTS: dict[str, dict[str, Any]] = {
         "first-order": "archgrad.engine.hypergradient:FirstOrder",
         "unrolled": "archgrad.engine.hypergradient:Unrolled",
     },
-    "penalty": {},
-    "derivation": {"top-edges": "archgrad.engine.derive:TopEdges"},
+    "penalty": {"threshold-pressure": "archgrad.engine.threshold:ThresholdPressure"},
+    "derivation": {
+        "non-zero": "archgrad.engine.nonzero:NonZero",
+        "top-edges": "archgrad.engine.derive:TopEdges",
+    },
     "growth": {},
     "data": {
         "digits": "archgrad.tasks.digits:load_digits",

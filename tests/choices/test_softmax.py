@@ -83,3 +83,12 @@ def test_initial_logits_are_normal_around_zero_and_follow_the_generator() -> Non
     assert torch.equal(drawn, Softmax().initial(100, 100, torch.Generator().manual_seed(3)))
     assert not torch.equal(drawn, Softmax().initial(100, 100, torch.Generator().manual_seed(4)))
     assert float(Softmax(deviation=1.0).initial(100, 100, torch.Generator()).std()) > 0.9
+
+
+@given(seeds)
+def test_a_temperature_divides_the_logits(seed: int) -> None:
+    logits, softmax = logits_of(seed), Softmax(start=5.0, end=0.2)
+    for epoch, temperature in ((0.0, 5.0), (0.5, 1.0), (1.0, 0.2)):
+        weights = softmax(logits, Progress(epoch=epoch)).weights
+        torch.testing.assert_close(weights, by_hand(logits / temperature, logits == logits), rtol=1e-9, atol=1e-300)
+    assert torch.equal(Softmax()(logits, Progress(epoch=0.3)).weights, torch.softmax(logits, dim=1))

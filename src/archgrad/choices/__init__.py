@@ -4,6 +4,7 @@ from archgrad.choices.mixing import Mixing, Support, full_support, transit
 from archgrad.choices.progress import Progress
 from archgrad.choices.relaxation import Relaxation
 from archgrad.choices.softmax import Softmax
+from archgrad.choices.sparse import Sparse
 from archgrad.choices.table import ChoiceTable, as_table
 from archgrad.choices.tables import Choices
 
@@ -14,6 +15,7 @@ __all__ = [
     "Progress",
     "Relaxation",
     "Softmax",
+    "Sparse",
     "Support",
     "as_table",
     "full_support",

@@ -1,4 +1,4 @@
-"""The relaxation of DARTS: candidates of an edge share a softmax."""
+"""The relaxation of DARTS and of EnTranNAS' Engine-cells: candidates of an edge share a softmax with a temperature."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ from archgrad.choices.mixing import Mixing, support_of
 from archgrad.choices.progress import Progress
 from archgrad.choices.relaxation import Relaxation
 from archgrad.choices.table import ChoiceTable, as_table
+from archgrad.choices.temperature import check_temperatures, exponential
 
 __all__ = ["Softmax", "softmax_weights"]
 
 
-def softmax_weights(logits: Tensor, alive: Tensor) -> Tensor:
-    """Return exp(alpha_k) / sum_l exp(alpha_l) over the living candidates of every edge (DARTS, equation 2).
+def softmax_weights(logits: Tensor, alive: Tensor, temperature: float = 1.0) -> Tensor:
+    """Return exp(alpha_k / tau) / sum_l exp(alpha_l / tau) over the living candidates of every edge.
+
+    DARTS, equation 2, where tau is 1; EnTranNAS, the weights of Engine-cells.
 
     Args:
         logits: alpha, [rows, candidates].
         alive: bool [rows, candidates]; a row without any living candidate gets zeros.
+        temperature: tau.
     """
-    weights = torch.softmax(logits.masked_fill(~alive, -torch.inf), dim=-1)
+    weights = torch.softmax((logits / temperature).masked_fill(~alive, -torch.inf), dim=-1)
     return weights.masked_fill(~alive, 0.0)
 
 
@@ -32,9 +36,19 @@ class Softmax(Relaxation):
 
     Args:
         deviation: standard deviation of the initial logits, around 0 (DARTS: 1e-3).
+        start: temperature that the search comes from (DARTS: 1 throughout; EnTranNAS: 5, a reconstruction).
+        end: temperature of the last epoch, reached exponentially; equal to ``start`` for a constant one.
+
+    Raises:
+        InputError: a temperature is not above 0.
     """
 
     deviation: float = 1e-3
+    start: float = 1.0
+    end: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_temperatures(self.start, self.end)
 
     def initial(self, rows: int, candidates: int, generator: torch.Generator) -> Tensor:
         """Return normal logits [rows, candidates] around 0."""
@@ -43,4 +57,5 @@ class Softmax(Relaxation):
     def __call__(self, table: ChoiceTable | Tensor, progress: Progress, noise: Tensor | None = None) -> Mixing:
         """Return the softmax of the living candidates; support = what is alive."""
         table = as_table(table)
-        return Mixing(softmax_weights(table.logits, table.alive), support_of(table.alive))
+        temperature = exponential(self.start, self.end, progress.epoch)
+        return Mixing(softmax_weights(table.logits, table.alive, temperature), support_of(table.alive))

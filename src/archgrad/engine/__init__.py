@@ -2,8 +2,10 @@
 
 from archgrad.engine.derive import Derivation, TopEdges, derive
 from archgrad.engine.hypergradient import Bilevel, FirstOrder, Hypergradient, Unrolled
+from archgrad.engine.nonzero import NonZero
 from archgrad.engine.penalty import Penalty, View
 from archgrad.engine.schedule import Always, Every, Never, Schedule
+from archgrad.engine.threshold import ThresholdPressure
 
 __all__ = [
     "Always",
@@ -13,8 +15,10 @@ __all__ = [
     "FirstOrder",
     "Hypergradient",
     "Never",
+    "NonZero",
     "Penalty",
     "Schedule",
+    "ThresholdPressure",
     "TopEdges",
     "Unrolled",
     "View",

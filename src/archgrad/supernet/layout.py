@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["AllEngines", "Layout", "Seat"]
+from archgrad.errors import InputError
+
+__all__ = ["AllEngines", "EnginesAt", "Layout", "Seat"]
 
 
 @dataclass(frozen=True)
@@ -41,3 +43,44 @@ class AllEngines:
     def __call__(self, kinds: Sequence[str]) -> tuple[Seat, ...]:
         """Return an engine's seat for every layer."""
         return (Seat(),) * len(kinds)
+
+
+@dataclass(frozen=True)
+class EnginesAt:
+    """Engine-cells at a few layers, Transit-cells everywhere else (EnTranNAS, arXiv 2101.11342).
+
+    Choices get their gradient through engines alone. The paper takes one searched cell to be enough; that this is the
+    first cell of every kind is a reconstruction.
+
+    Args:
+        layers: indices of the layers with an Engine-cell; None: the first layer of every cell kind.
+
+    Raises:
+        InputError: no index, or a negative one.
+    """
+
+    layers: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.layers is not None and (not self.layers or min(self.layers) < 0):
+            raise InputError(f"layout.layers is {list(self.layers)}; give one index or more, counted from 0.")
+
+    def __call__(self, kinds: Sequence[str]) -> tuple[Seat, ...]:
+        """Return an engine's seat for the chosen layers and a Transit-cell's for the others.
+
+        Raises:
+            InputError: there is no such layer, or a cell kind has no engine, so its choices would never learn.
+        """
+        engines = {kinds.index(kind) for kind in kinds} if self.layers is None else set(self.layers)
+        if engines and max(engines) >= len(kinds):
+            raise InputError(
+                f"layout.layers names layer {max(engines)}, and the supernet has the layers 0 to {len(kinds) - 1}."
+            )
+        for kind in dict.fromkeys(kinds):
+            if not any(kinds[layer] == kind for layer in engines):
+                at = ", ".join(str(layer) for layer, other in enumerate(kinds) if other == kind)
+                raise InputError(
+                    f"layout.layers has no layer of the cell kind '{kind}', whose choices would never learn; "
+                    f"add one of these: {at}."
+                )
+        return tuple(Seat(engine=layer in engines) for layer in range(len(kinds)))
