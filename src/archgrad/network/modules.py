@@ -4,19 +4,23 @@ The supernet runs these modules on slices of its stacked storage, the derived ne
 standalone export copies this file. Tensors are images [N, C, H, W] throughout; ``affine`` says whether batch norm
 learns a scale and an offset (no in search, yes in the network that is trained afterwards).
 Operations and their order of layers: DARTS (arXiv 1806.09055) section 3.1.1 and its public code.
+What each one costs stands beside it, counted as in the public code of SNAS (arXiv 1812.09926).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 __all__ = [
+    "COSTS",
     "OPERATIONS",
     "STACKABLE",
+    "Cost",
     "DilatedConvolution",
     "FactorizedReduce",
     "Pool",
@@ -27,6 +31,20 @@ __all__ = [
     "drop_path",
     "make_operation",
 ]
+
+
+class Cost(NamedTuple):
+    """What an operation costs for one image; batch norm and ReLU are taken to cost nothing.
+
+    Attributes:
+        parameters: weights of its convolutions.
+        flops: multiply-adds, and one for every number under a pooling window.
+        memory_access: numbers that its convolutions and poolings read (maps, weights) and write.
+    """
+
+    parameters: int = 0
+    flops: int = 0
+    memory_access: int = 0
 
 
 class ReluConvolutionNorm(nn.Sequential):
@@ -61,6 +79,12 @@ class FactorizedReduce(nn.Module):
         out: Tensor = self.norm(torch.cat([self.even(x), self.odd(shifted)], dim=1))
         return out
 
+    @staticmethod
+    def cost(inputs: int, outputs: int, pixels: int) -> Cost:
+        """Return P = C_in C_out, P y^2, 2 (4 C_in + C_out / 2) y^2 + P; y^2 = ``pixels`` of the output."""
+        weights = inputs * outputs
+        return Cost(weights, weights * pixels, (8 * inputs + outputs) * pixels + weights)
+
 
 class SeparableConvolution(nn.Sequential):
     """``sep_conv``: (ReLU, depthwise k x k, 1x1, batch norm) twice; the stride is in the first half."""
@@ -78,6 +102,15 @@ class SeparableConvolution(nn.Sequential):
             nn.BatchNorm2d(channels, affine=affine),
         )
 
+    @staticmethod
+    def cost(channels: int, kernel: int, stride: int, pixels: int) -> Cost:
+        """Return P = 2 C k^2 + 2 C^2, P y^2, (7 + stride^2) C y^2 + P; y^2 = ``pixels`` of the output.
+
+        As published: with stride 2 the first convolution reads 4 C y^2 numbers, every other map has C y^2.
+        """
+        weights = 2 * channels * kernel**2 + 2 * channels**2
+        return Cost(weights, weights * pixels, (7 + stride**2) * channels * pixels + weights)
+
 
 class DilatedConvolution(nn.Sequential):
     """``dil_conv``: ReLU, depthwise k x k of dilation 2, 1x1, batch norm."""
@@ -90,6 +123,12 @@ class DilatedConvolution(nn.Sequential):
             nn.Conv2d(channels, channels, 1, bias=False),
             nn.BatchNorm2d(channels, affine=affine),
         )
+
+    @staticmethod
+    def cost(channels: int, kernel: int, stride: int, pixels: int) -> Cost:
+        """Return P = C k^2 + C^2, P y^2, (3 + stride^2) C y^2 + P; y^2 = ``pixels`` of the output."""
+        weights = channels * kernel**2 + channels**2
+        return Cost(weights, weights * pixels, (3 + stride**2) * channels * pixels + weights)
 
 
 class Pool(nn.Module):
@@ -108,6 +147,11 @@ class Pool(nn.Module):
         """Return the pooled features."""
         out: Tensor = self.norm(self.pool(x))
         return out
+
+    @staticmethod
+    def cost(channels: int, stride: int, pixels: int) -> Cost:
+        """Return 0, 9 C y^2, (1 + stride^2) C y^2; y^2 = ``pixels`` of the output."""
+        return Cost(0, 9 * channels * pixels, (1 + stride**2) * channels * pixels)
 
 
 class Zero(nn.Module):
@@ -136,6 +180,25 @@ OPERATIONS: dict[str, Callable[[int, int, bool, bool], nn.Module]] = {
     "sep_conv_5x5": lambda channels, stride, affine, pool_norm: SeparableConvolution(channels, 5, stride, affine),
     "dil_conv_3x3": lambda channels, stride, affine, pool_norm: DilatedConvolution(channels, 3, stride, affine),
     "dil_conv_5x5": lambda channels, stride, affine, pool_norm: DilatedConvolution(channels, 5, stride, affine),
+}
+
+
+def _skip_cost(channels: int, stride: int, pixels: int) -> Cost:
+    if stride == 1:  # read once, written once
+        return Cost(0, 0, 2 * channels * pixels)
+    return FactorizedReduce.cost(channels, channels, pixels)
+
+
+# name -> (channels, stride, pixels of the output) -> Cost; one that is missing is counted on the built module
+COSTS: dict[str, Callable[[int, int, int], Cost]] = {
+    "none": lambda channels, stride, pixels: Cost(),
+    "max_pool_3x3": Pool.cost,
+    "avg_pool_3x3": Pool.cost,
+    "skip_connect": _skip_cost,
+    "sep_conv_3x3": lambda channels, stride, pixels: SeparableConvolution.cost(channels, 3, stride, pixels),
+    "sep_conv_5x5": lambda channels, stride, pixels: SeparableConvolution.cost(channels, 5, stride, pixels),
+    "dil_conv_3x3": lambda channels, stride, pixels: DilatedConvolution.cost(channels, 3, stride, pixels),
+    "dil_conv_5x5": lambda channels, stride, pixels: DilatedConvolution.cost(channels, 5, stride, pixels),
 }
 
 # operations whose tensors the supernet may stack, one slice per edge; a user's own are kept as separate modules
