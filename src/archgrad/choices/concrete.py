@@ -1,0 +1,151 @@
+"""The relaxation of SNAS: every edge draws one sample from the concrete distribution, which sharpens over the run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from archgrad.choices.mixing import Mixing, support_of
+from archgrad.choices.progress import Progress
+from archgrad.choices.relaxation import Relaxation
+from archgrad.choices.softmax import softmax_weights
+from archgrad.choices.table import ChoiceTable, as_table
+from archgrad.errors import InputError
+
+__all__ = ["Concrete", "concrete_log_density", "concrete_sample", "gumbel", "linear_temperature"]
+
+
+def linear_temperature(epoch: float, start: float, end: float) -> float:
+    """Return lambda(e) = end + (start - end) (1 - (e + 1) / E) (SNAS' public code, where E is always 150).
+
+    Args:
+        epoch: the clock (e + 1) / E, in [0, 1], whatever the length E of the run.
+        start: at clock 0, one epoch before the first.
+        end: of the last epoch.
+    """
+    return end + (start - end) * (1.0 - epoch)
+
+
+def gumbel(rows: int, candidates: int, generator: torch.Generator) -> Tensor:
+    """Return G = -log(-log U) with U uniform on (0, 1), [rows, candidates]; drawn in float64, so it stays finite."""
+    uniform = torch.rand(rows, candidates, generator=generator, dtype=torch.float64)
+    uniform = uniform.clamp(torch.finfo(torch.float64).tiny, 1.0 - torch.finfo(torch.float64).eps)
+    return -torch.log(-torch.log(uniform))
+
+
+def concrete_sample(log_alpha: Tensor, alive: Tensor, noise: Tensor, temperature: float) -> Tensor:
+    """Return Z_k = exp((log alpha_k + G_k) / lambda) / sum_l exp((log alpha_l + G_l) / lambda) (SNAS, equation 4).
+
+    Args:
+        log_alpha: [rows, candidates]; the trainable tensor *is* log alpha.
+        alive: bool [rows, candidates]; the others get 0.
+        noise: G, [rows, candidates].
+        temperature: lambda.
+    """
+    return softmax_weights((log_alpha + noise) / temperature, alive)
+
+
+def concrete_log_density(
+    log_alpha: Tensor, sample: Tensor, temperature: float, alive: Tensor | None = None, floor: float = 1e-4
+) -> Tensor:
+    """Return log p(Z) of every row: the density of the concrete distribution on the simplex.
+
+    log (n-1)! + (n-1) log lambda + sum_k [log alpha_k - (lambda + 1) log Z_k] - n log sum_k alpha_k Z_k^-lambda, with n
+    the number of living candidates (Maddison, Mnih, Teh, arXiv 1611.00712, equation 4; SNAS' public code has n = 8).
+
+    Args:
+        log_alpha: [rows, candidates].
+        sample: Z, [rows, candidates], constant.
+        temperature: lambda.
+        alive: bool [rows, candidates]; all when None.
+        floor: smallest Z that is told from 0, so that the logarithm stays finite (SNAS' public code: 1e-4).
+
+    Returns:
+        [rows]; 0 for a row without living candidates.
+    """
+    alive = torch.ones_like(log_alpha, dtype=torch.bool) if alive is None else alive
+    count = alive.sum(dim=1).to(log_alpha.dtype)
+    log_z = sample.detach().clamp_min(floor).log()
+    terms = (log_alpha - (temperature + 1.0) * log_z).masked_fill(~alive, 0.0).sum(dim=1)
+    some = (log_alpha - temperature * log_z).masked_fill(~alive, -torch.inf)
+    mass = torch.logsumexp(some.where(count[:, None] > 0, torch.zeros_like(some)), dim=1)
+    density = torch.lgamma(count) + (count - 1.0) * math.log(temperature) + terms - count * mass
+    return density.where(count > 0, torch.zeros_like(density))
+
+
+@dataclass(frozen=True)
+class Concrete(Relaxation):
+    """One sample per edge from the concrete distribution over log alpha, reparametrised (SNAS, arXiv 1812.09926).
+
+    Without noise it gives the sample at G = 0, the same at every call.
+
+    Args:
+        start: temperature one epoch before the first (SNAS: 1.0).
+        end: temperature of the last epoch, reached linearly (SNAS: 0.03).
+        hard: straight-through: the forward uses the one-hot of the largest weight, the gradient is the sample's. All
+            candidates still run, since the gradient needs their outputs.
+        mean: of the initial log alpha (SNAS' public code: 1.0; without effect on the mixing).
+        deviation: standard deviation of the initial log alpha (SNAS' public code: 0.01).
+        floor: smallest weight that the log density tells from 0.
+
+    Raises:
+        InputError: a temperature or the floor is not positive.
+    """
+
+    start: float = 1.0
+    end: float = 0.03
+    hard: bool = False
+    mean: float = 1.0
+    deviation: float = 0.01
+    floor: float = 1e-4
+
+    def __post_init__(self) -> None:
+        for name in ("start", "end", "floor"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"relaxation.{name} is {getattr(self, name)}; it must be above 0.")
+
+    def temperature(self, progress: Progress) -> float:
+        """Return lambda at this moment."""
+        return linear_temperature(progress.epoch, self.start, self.end)
+
+    def initial(self, rows: int, candidates: int, generator: torch.Generator) -> Tensor:
+        """Return normal log alpha, [rows, candidates]."""
+        return self.mean + self.deviation * torch.randn(rows, candidates, generator=generator)
+
+    def noise(self, table: ChoiceTable, generator: torch.Generator) -> Tensor:
+        """Return Gumbel noise of the table's shape."""
+        rows, candidates = table.logits.shape
+        return gumbel(rows, candidates, generator).to(table.logits)
+
+    def __call__(self, table: ChoiceTable | Tensor, progress: Progress, noise: Tensor | None = None) -> Mixing:
+        """Return the sample that this noise gives; support = what is alive, for hard samples too."""
+        table = as_table(table)
+        given = torch.zeros_like(table.logits) if noise is None else noise
+        soft = concrete_sample(table.logits, table.alive, given, self.temperature(progress))
+        return Mixing(_straight_through(soft) if self.hard else soft, support_of(table.alive))
+
+    def expected(self, table: ChoiceTable | Tensor, progress: Progress) -> Mixing:
+        """Return softmax(log alpha): the chance of every candidate to be the one, at any temperature."""
+        table = as_table(table)
+        return Mixing(softmax_weights(table.logits, table.alive), support_of(table.alive))
+
+    def log_density(self, table: ChoiceTable | Tensor, weights: Tensor, progress: Progress) -> Tensor:
+        """Return log p(Z) of every row of a soft sample, [rows], differentiable in the table.
+
+        Args:
+            table: the choices that it was drawn from.
+            weights: Z, [rows, candidates], taken as constant.
+            progress: when.
+        """
+        table = as_table(table)
+        return concrete_log_density(table.logits, weights, self.temperature(progress), table.alive, self.floor)
+
+
+def _straight_through(soft: Tensor) -> Tensor:
+    """Return the one-hot rows of the largest weights with the gradient of the soft ones."""
+    hard = torch.zeros_like(soft).scatter(1, soft.argmax(dim=1, keepdim=True), 1.0)
+    hard = hard * (soft.detach().sum(dim=1, keepdim=True) > 0)  # a row without living candidates stays 0
+    return hard + (soft - soft.detach())
