@@ -21,7 +21,7 @@ PARTS: dict[str, dict[str, Any]] = {
         "entrannas-dst": "archgrad.recipes.entrannas:ENTRANNAS_DST",
         "random": "archgrad.recipes.random_cells:RANDOM",
     },
-    "space": {"darts": "archgrad.space.darts:DartsSpace"},
+    "space": {"darts": "archgrad.space.darts:DartsSpace", "extended": "archgrad.space.extended:ExtendedSpace"},
     "relaxation": {"softmax": "archgrad.choices.softmax:Softmax", "sparse": "archgrad.choices.sparse:Sparse"},
     "layout": {
         "all-engines": "archgrad.supernet.layout:AllEngines",

@@ -23,6 +23,20 @@ def depthwise(x: Tensor, weight: Tensor, stride: int = 1, dilation: int = 1) -> 
     return total
 
 
+def convolution(x: Tensor, weight: Tensor) -> Tensor:
+    """Return the convolution with every pair of channels' own kernel, of odd sides, zeros around the image."""
+    high, wide = weight.shape[-2:]
+    height, width = x.shape[-2:]
+    padded = x.new_zeros(*x.shape[:2], height + high - 1, width + wide - 1)
+    padded[:, :, high // 2 : high // 2 + height, wide // 2 : wide // 2 + width] = x
+    total = x.new_zeros(len(x), len(weight), height, width)
+    for a in range(high):
+        for b in range(wide):
+            shifted = padded[:, :, a : a + height, b : b + width]
+            total = total + torch.einsum("nchw,dc->ndhw", shifted, weight[:, :, a, b])
+    return total
+
+
 def pointwise(x: Tensor, weight: Tensor) -> Tensor:
     """Return the same linear map of the channels at every pixel."""
     return torch.einsum("nchw,dc->ndhw", x, weight[:, :, 0, 0])
@@ -97,4 +111,9 @@ def operation(name: str, x: Tensor, weights: Sequence[Tensor], stride: int, pool
     if name.endswith("pool_3x3"):
         pooled = max_pool(x, stride) if name.startswith("max") else average_pool(x, stride)
         return normalised(pooled) if pool_norm else pooled
+    if name == "conv_7x1_1x7":
+        along_rows = convolution(relu(x), weights[0])[:, :, :, ::stride]
+        return normalised(convolution(along_rows, weights[1])[:, :, ::stride])
+    if name.startswith("conv"):
+        return normalised(convolution(relu(x), weights[0])[:, :, ::stride, ::stride])
     return separable(x, weights, stride) if name.startswith("sep") else dilated(x, weights, stride)

@@ -22,7 +22,7 @@ from archgrad.network.costs import (
 )
 from archgrad.network.image import ImageNetwork
 from archgrad.network.modules import COSTS, OPERATIONS, Cost, make_operation
-from archgrad.space.darts import DARTS_OPERATIONS
+from archgrad.space.extended import EXTENDED_OPERATIONS
 from archgrad.space.skeleton import Layer, Skeleton
 
 Formula = Callable[[Fraction, Fraction], tuple[Fraction, ...]]
@@ -77,10 +77,11 @@ def test_the_declared_costs_are_the_published_ones(name: str, stride: int, chann
 
 
 def test_every_operation_declares_its_cost() -> None:
-    assert set(COSTS) == set(DARTS_OPERATIONS) <= set(OPERATIONS)
+    # with stride 2 the sides between the two convolutions of this one depend on whether they are odd: it is counted
+    assert set(COSTS) == set(EXTENDED_OPERATIONS) - {"conv_7x1_1x7"} <= set(OPERATIONS)
 
 
-@pytest.mark.parametrize("name", DARTS_OPERATIONS)
+@pytest.mark.parametrize("name", tuple(COSTS))
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("sides", [(8, 8), (6, 10), (7, 9)])
 def test_declared_and_counted_costs_agree_where_they_mean_the_same(

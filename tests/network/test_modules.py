@@ -19,13 +19,14 @@ from archgrad.network.modules import (
     make_operation,
 )
 from archgrad.space.darts import DARTS_OPERATIONS
+from archgrad.space.extended import EXTENDED_OPERATIONS
 
 SIDES = [(8, 8), (7, 5), (6, 9), (3, 3), (1, 2)]
 
 
 @pytest.mark.parametrize("pool_norm", [False, True])
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("name", DARTS_OPERATIONS)
+@pytest.mark.parametrize("name", EXTENDED_OPERATIONS)
 def test_operations_are_what_the_paper_describes(name: str, stride: int, pool_norm: bool) -> None:
     channels = 4
     operation = make_operation(name, channels, stride, affine=False, pool_norm=pool_norm).double()
@@ -60,6 +61,10 @@ def test_operations_are_what_the_paper_describes(name: str, stride: int, pool_no
         ("sep_conv_5x5", 1, 2 * (6 * 25 + 6 * 6)),
         ("dil_conv_3x3", 2, 6 * 9 + 6 * 6),
         ("dil_conv_5x5", 1, 6 * 25 + 6 * 6),
+        ("sep_conv_7x7", 2, 2 * (6 * 49 + 6 * 6)),
+        ("conv_7x1_1x7", 2, 2 * 7 * 6 * 6),
+        ("conv_1x1", 1, 6 * 6),
+        ("conv_3x3", 2, 9 * 6 * 6),
     ],
 )
 def test_weights_and_norms_are_counted_by_the_papers_formulas(name: str, stride: int, weights: int) -> None:
@@ -67,7 +72,7 @@ def test_weights_and_norms_are_counted_by_the_papers_formulas(name: str, stride:
     assert sum(p.numel() for p in plain.parameters()) == weights
     affine = make_operation(name, 6, stride, affine=True, pool_norm=True)
     norms = [module for module in affine.modules() if isinstance(module, nn.BatchNorm2d)]
-    expected = {"none": 0, "max": 1, "avg": 1, "skip": stride - 1, "sep": 2, "dil": 1}[name.split("_")[0]]
+    expected = {"none": 0, "max": 1, "avg": 1, "skip": stride - 1, "sep": 2, "dil": 1, "conv": 1}[name.split("_")[0]]
     assert len(norms) == expected
     assert sum(p.numel() for p in affine.parameters()) == weights + 2 * 6 * expected
 

@@ -36,6 +36,10 @@ _OPERATIONS = {
     "sep_conv_5x5": "5x5 separable convolution, twice: ReLU, depthwise, pointwise, batch norm",
     "dil_conv_3x3": "3x3 depthwise convolution of dilation 2 (sees 5x5), pointwise, batch norm",
     "dil_conv_5x5": "5x5 depthwise convolution of dilation 2 (sees 9x9), pointwise, batch norm",
+    "sep_conv_7x7": "7x7 separable convolution, twice: ReLU, depthwise, pointwise, batch norm",
+    "conv_7x1_1x7": "ReLU, convolution over 7 pixels of a row, then over 7 of a column, batch norm",
+    "conv_1x1": "ReLU, plain 1x1 convolution, batch norm",
+    "conv_3x3": "ReLU, plain 3x3 convolution, batch norm",
 }
 
 _PUBLISHED = {

@@ -21,7 +21,9 @@ __all__ = [
     "OPERATIONS",
     "STACKABLE",
     "Cost",
+    "Convolution",
     "DilatedConvolution",
+    "FactorizedConvolution",
     "FactorizedReduce",
     "Pool",
     "ReluConvolutionNorm",
@@ -131,6 +133,36 @@ class DilatedConvolution(nn.Sequential):
         return Cost(weights, weights * pixels, (3 + stride**2) * channels * pixels + weights)
 
 
+class Convolution(nn.Sequential):
+    """``conv``: ReLU, plain k x k convolution, batch norm."""
+
+    def __init__(self, channels: int, kernel: int, stride: int = 1, affine: bool = True) -> None:
+        super().__init__(
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, kernel, stride, kernel // 2, bias=False),
+            nn.BatchNorm2d(channels, affine=affine),
+        )
+
+    @staticmethod
+    def cost(channels: int, kernel: int, stride: int, pixels: int) -> Cost:
+        """Return P = C^2 k^2, P y^2, (1 + stride^2) C y^2 + P; y^2 = ``pixels`` of the output."""
+        weights = channels**2 * kernel**2
+        return Cost(weights, weights * pixels, (1 + stride**2) * channels * pixels + weights)
+
+
+class FactorizedConvolution(nn.Sequential):
+    """``conv_kx1_1xk``: ReLU, convolution along the rows, convolution along the columns, batch norm."""
+
+    def __init__(self, channels: int, kernel: int, stride: int = 1, affine: bool = True) -> None:
+        padding = kernel // 2
+        super().__init__(
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, (1, kernel), (1, stride), (0, padding), bias=False),
+            nn.Conv2d(channels, channels, (kernel, 1), (stride, 1), (padding, 0), bias=False),
+            nn.BatchNorm2d(channels, affine=affine),
+        )
+
+
 class Pool(nn.Module):
     """3x3 pooling, ``kind`` "max" or "average"; with ``norm`` followed by batch norm (in search, and in SNAS cells)."""
 
@@ -180,6 +212,10 @@ OPERATIONS: dict[str, Callable[[int, int, bool, bool], nn.Module]] = {
     "sep_conv_5x5": lambda channels, stride, affine, pool_norm: SeparableConvolution(channels, 5, stride, affine),
     "dil_conv_3x3": lambda channels, stride, affine, pool_norm: DilatedConvolution(channels, 3, stride, affine),
     "dil_conv_5x5": lambda channels, stride, affine, pool_norm: DilatedConvolution(channels, 5, stride, affine),
+    "sep_conv_7x7": lambda channels, stride, affine, pool_norm: SeparableConvolution(channels, 7, stride, affine),
+    "conv_7x1_1x7": lambda channels, stride, affine, pool_norm: FactorizedConvolution(channels, 7, stride, affine),
+    "conv_1x1": lambda channels, stride, affine, pool_norm: Convolution(channels, 1, stride, affine),
+    "conv_3x3": lambda channels, stride, affine, pool_norm: Convolution(channels, 3, stride, affine),
 }
 
 
@@ -199,6 +235,9 @@ COSTS: dict[str, Callable[[int, int, int], Cost]] = {
     "sep_conv_5x5": lambda channels, stride, pixels: SeparableConvolution.cost(channels, 5, stride, pixels),
     "dil_conv_3x3": lambda channels, stride, pixels: DilatedConvolution.cost(channels, 3, stride, pixels),
     "dil_conv_5x5": lambda channels, stride, pixels: DilatedConvolution.cost(channels, 5, stride, pixels),
+    "sep_conv_7x7": lambda channels, stride, pixels: SeparableConvolution.cost(channels, 7, stride, pixels),
+    "conv_1x1": lambda channels, stride, pixels: Convolution.cost(channels, 1, stride, pixels),
+    "conv_3x3": lambda channels, stride, pixels: Convolution.cost(channels, 3, stride, pixels),
 }
 
 # operations whose tensors the supernet may stack, one slice per edge; a user's own are kept as separate modules

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from archgrad.errors import InputError, unknown
@@ -9,7 +10,7 @@ from archgrad.network.modules import OPERATIONS
 from archgrad.space.cells import CellSpace, Space
 from archgrad.space.skeleton import Skeleton
 
-__all__ = ["DARTS_OPERATIONS", "DartsSpace"]
+__all__ = ["DARTS_OPERATIONS", "DartsSpace", "two_kinds"]
 
 DARTS_OPERATIONS = (
     "none",
@@ -55,19 +56,33 @@ class DartsSpace:
         Raises:
             InputError: no node, no candidate but ``none``, or an unknown operation.
         """
-        if self.nodes < 1:
-            raise InputError(f"space.nodes is {self.nodes}; a cell needs at least 1 node.")
         names = tuple(self.operations) if self.operations else DARTS_OPERATIONS
-        for name in names:
-            if name not in OPERATIONS:
-                raise unknown("operation", name, OPERATIONS, "space.operations")
-        names = tuple(dict.fromkeys(name for name in names if self.none or name != "none"))
-        if set(names) <= {"none"}:
-            raise InputError("space.operations needs at least one operation besides 'none'.")
-        cell = CellSpace(inputs=2, nodes=self.nodes, operations=names)
-        return Space(
-            "darts",
-            {"normal": cell, "reduce": cell},
-            self.skeleton(),
-            {"pool_norm": self.pool_norm, "node_norm": False},
-        )
+        return two_kinds("darts", names, self.skeleton(), none=self.none, nodes=self.nodes, pool_norm=self.pool_norm)
+
+
+def two_kinds(
+    name: str, operations: Sequence[str], skeleton: Skeleton, *, none: bool, nodes: int, pool_norm: bool
+) -> Space:
+    """Build a space whose normal and reduction cells have two inputs and the same candidates.
+
+    Args:
+        name: the space's registered name.
+        operations: names of the candidates; repeated ones count once.
+        skeleton: how the cells are stacked.
+        none: whether "no connection" may be among the candidates.
+        nodes: computed nodes of a cell.
+        pool_norm: whether pooling is followed by batch norm in the derived network too.
+
+    Raises:
+        InputError: no node, no candidate but ``none``, or an unknown operation.
+    """
+    if nodes < 1:
+        raise InputError(f"space.nodes is {nodes}; a cell needs at least 1 node.")
+    for operation in operations:
+        if operation not in OPERATIONS:
+            raise unknown("operation", operation, OPERATIONS, "space.operations")
+    candidates = tuple(dict.fromkeys(operation for operation in operations if none or operation != "none"))
+    if set(candidates) <= {"none"}:
+        raise InputError("space.operations needs at least one operation besides 'none'.")
+    cell = CellSpace(inputs=2, nodes=nodes, operations=candidates)
+    return Space(name, {"normal": cell, "reduce": cell}, skeleton, {"pool_norm": pool_norm, "node_norm": False})
