@@ -15,14 +15,21 @@ __all__ = ["PARTS", "get", "names", "register"]
 
 PARTS: dict[str, dict[str, Any]] = {
     "recipe": {
+        "constrained": "archgrad.recipes.constrained:CONSTRAINED",
+        "constrained-admm": "archgrad.recipes.constrained:CONSTRAINED_ADMM",
         "darts": "archgrad.recipes.darts:DARTS",
+        "darts-prime": "archgrad.recipes.constrained:DARTS_PRIME",
         "darts-second-order": "archgrad.recipes.darts:DARTS_SECOND_ORDER",
         "entrannas": "archgrad.recipes.entrannas:ENTRANNAS",
         "entrannas-dst": "archgrad.recipes.entrannas:ENTRANNAS_DST",
         "random": "archgrad.recipes.random_cells:RANDOM",
     },
     "space": {"darts": "archgrad.space.darts:DartsSpace", "extended": "archgrad.space.extended:ExtendedSpace"},
-    "relaxation": {"softmax": "archgrad.choices.softmax:Softmax", "sparse": "archgrad.choices.sparse:Sparse"},
+    "relaxation": {
+        "clipped": "archgrad.choices.clipped:Clipped",
+        "softmax": "archgrad.choices.softmax:Softmax",
+        "sparse": "archgrad.choices.sparse:Sparse",
+    },
     "layout": {
         "all-engines": "archgrad.supernet.layout:AllEngines",
         "engines-at": "archgrad.supernet.layout:EnginesAt",
@@ -30,13 +37,18 @@ PARTS: dict[str, dict[str, Any]] = {
     "schedule": {
         "always": "archgrad.engine.schedule:Always",
         "every": "archgrad.engine.schedule:Every",
+        "informed": "archgrad.engine.informed:Informed",
         "never": "archgrad.engine.schedule:Never",
     },
     "hypergradient": {
         "first-order": "archgrad.engine.hypergradient:FirstOrder",
         "unrolled": "archgrad.engine.hypergradient:Unrolled",
     },
-    "penalty": {"threshold-pressure": "archgrad.engine.threshold:ThresholdPressure"},
+    "penalty": {
+        "admm": "archgrad.engine.admm:Admm",
+        "proximity": "archgrad.engine.proximity:Proximity",
+        "threshold-pressure": "archgrad.engine.threshold:ThresholdPressure",
+    },
     "derivation": {
         "non-zero": "archgrad.engine.nonzero:NonZero",
         "top-edges": "archgrad.engine.derive:TopEdges",

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
+from archgrad.engine.monitor import collapsed
 from archgrad.engine.state import SearchState
 from archgrad.errors import InputError
 from archgrad.processes import agree
@@ -43,6 +44,9 @@ class Recorder:
         on_epoch: the user's hook, called with the state after every epoch; True stops the search.
         progress: shows what happens.
         main: whether this process writes.
+
+    Attributes:
+        collapsed: whether a collapse ended the search for good, as ``early_stop`` asks.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Recorder:
         self.seconds = 0.0
         self.warnings: list[str] = []
         self.last: dict[str, Any] = {}
+        self.collapsed = False
 
     def start(self, state: SearchState) -> None:
         """Take up the newest checkpoint if there is one, else begin the log."""
@@ -84,6 +89,7 @@ class Recorder:
             )
         state.load_state_dict(tree["state"])
         self.seconds, self.last = tree["seconds"], dict(tree["last"])
+        self.collapsed, self.warnings = tree["collapsed"], list(tree["warnings"])
         if self.log:
             self.log.cut(tree["log_position"])
         for message in newest.skipped:
@@ -107,11 +113,12 @@ class Recorder:
         warning = record["monitor"]["warning"]
         if warning and warning not in self.warnings:
             self.warn(warning)
+        self.collapsed = agree(self.config.early_stop == "collapse" and collapsed(record["monitor"]))
         due = state.epoch % self.config.checkpoint_every == 0 or state.epoch == self.config.epochs
         if due:
             self.save_epoch(state)
         stop = bool(self.on_epoch(state)) if self.on_epoch else False
-        stop = agree(stop or (self.config.early_stop == "collapse" and bool(warning)))
+        stop = agree(stop) or self.collapsed
         if stop and not due:
             self.save_epoch(state)
         return stop
@@ -136,6 +143,8 @@ class Recorder:
             "log_position": self.log.position(),
             "seconds": self.seconds,
             "last": self.last,
+            "collapsed": self.collapsed,
+            "warnings": list(self.warnings),
         }
         light: Any = {"choices": dict(state.choices.state_dict()), "epoch": state.epoch, "step": state.step}
         checkpoint.save(self.run.checkpoints, name, tree, light)

@@ -146,7 +146,8 @@ def _run(ready: Assembled, recorder: Recorder, config: SearchConfig, directory: 
     where = directory.path if directory else None
     try:
         with minding_interrupts(recorder.ask_to_stop):
-            run_search(ready.state, recorder, describe(config))
+            if not recorder.collapsed:
+                run_search(ready.state, recorder, describe(config))
     except SearchStoppedError:
         recorder.seconds = before + time.perf_counter() - started
         recorder.save_interrupted(ready.state)

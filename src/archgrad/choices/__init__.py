@@ -1,5 +1,6 @@
 """The trainable choices and their relaxations: how much of each candidate flows, and which run at all."""
 
+from archgrad.choices.clipped import Clipped
 from archgrad.choices.mixing import Mixing, Support, full_support, transit
 from archgrad.choices.progress import Progress
 from archgrad.choices.relaxation import Relaxation
@@ -11,6 +12,7 @@ from archgrad.choices.tables import Choices
 __all__ = [
     "ChoiceTable",
     "Choices",
+    "Clipped",
     "Mixing",
     "Progress",
     "Relaxation",
