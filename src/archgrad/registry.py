@@ -24,7 +24,12 @@ PARTS: dict[str, dict[str, Any]] = {
         "entrannas-dst": "archgrad.recipes.entrannas:ENTRANNAS_DST",
         "random": "archgrad.recipes.random_cells:RANDOM",
     },
-    "space": {"darts": "archgrad.space.darts:DartsSpace", "extended": "archgrad.space.extended:ExtendedSpace"},
+    "space": {
+        "darts": "archgrad.space.darts:DartsSpace",
+        "darts-rnn": "archgrad.space.darts_rnn:DartsRnnSpace",
+        "extended": "archgrad.space.extended:ExtendedSpace",
+        "two-input-rnn": "archgrad.space.two_input_rnn:TwoInputRnnSpace",
+    },
     "relaxation": {
         "clipped": "archgrad.choices.clipped:Clipped",
         "softmax": "archgrad.choices.softmax:Softmax",

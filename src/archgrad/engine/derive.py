@@ -71,8 +71,15 @@ def expected_mixings(choices: Choices, relaxation: Relaxation, progress: Progres
 
 
 def project(expected: Mapping[str, Mixing], derivation: Derivation, space: Space) -> dict[str, Support]:
-    """Return the support of every cell kind that the rule would keep now."""
-    return {kind: derivation(mixing, space.cells[kind]) for kind, mixing in expected.items()}
+    """Return the support of every cell kind that the rule would keep now.
+
+    A node joins its operands in one way, so a combiner's row keeps its strongest candidate whatever the rule is.
+    """
+    strongest, combiners = TopEdges(k=1), space.combiners
+    return {
+        kind: (strongest if kind in combiners else derivation)(mixing, space.cells[kind])
+        for kind, mixing in expected.items()
+    }
 
 
 def architecture_of(
@@ -85,16 +92,18 @@ def architecture_of(
 
     Args:
         space: the cells' graphs and candidates.
-        supports: what is kept, by cell kind.
-        weights: mixings whose weights become the edges' factors; plain sums when None.
+        supports: what is kept, by cell kind; of a combiner's row the first that is kept.
+        weights: mixings whose weights become the edges' factors; plain sums when None. Combiners have none.
         made_by: recipe, seed, version.
     """
-    cells = {}
+    cells, combiners = {}, space.combiners
     for kind, support in supports.items():
         cell = space.cells[kind]
+        if kind in combiners:
+            continue
         kept = [
-            (Edge(source, target, name), edge, candidate)
-            for edge, (source, target) in enumerate(cell.edges)
+            (Edge(source, target, name, operand), edge, candidate)
+            for edge, ((source, target), operand) in enumerate(zip(cell.edges, cell.row_operands, strict=True))
             for candidate, name in enumerate(cell.operations)
             if support[edge][candidate] and name != "none"
         ]
@@ -103,7 +112,11 @@ def architecture_of(
             matrix = weights[kind].weights.detach().double().cpu()
             factors = tuple(float(matrix[edge, candidate]) for _, edge, candidate in kept)
         edges = tuple(edge for edge, _, _ in kept)
-        cells[kind] = Cell(cell.inputs, cell.nodes, edges, cell.output, cell.output_combine, factors)
+        combine = None
+        if cell.combiner is not None:
+            names = space.cells[cell.combiner].operations
+            combine = tuple(names[row.index(True) if True in row else 0] for row in supports[cell.combiner])
+        cells[kind] = Cell(cell.inputs, cell.nodes, edges, cell.output, cell.output_combine, factors, combine)
     return Architecture(space.name, cells, dict(space.network), dict(made_by or {}))
 
 

@@ -11,8 +11,10 @@ from torch import nn
 
 from archgrad import registry
 from archgrad.architecture import Architecture
-from archgrad.errors import InputError
+from archgrad.errors import InputError, unknown
 from archgrad.network.image import ImageNetwork
+from archgrad.network.modules import STEMS
+from archgrad.network.recurrent_build import build_recurrent, is_recurrent
 
 __all__ = ["blueprint", "build", "count_flops", "count_parameters"]
 
@@ -27,6 +29,7 @@ def blueprint(
     auxiliary: bool = False,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    stem: str = "plain",
 ) -> dict[str, Any]:
     """Return everything that :class:`ImageNetwork` needs, as plain data that JSON can hold.
 
@@ -39,14 +42,17 @@ def blueprint(
         auxiliary: whether there is an auxiliary head two thirds up.
         mean: per channel, of images in [0, 1]; subtracted by the stem.
         std: per channel; divided by in the stem.
+        stem: "plain" keeps the images' sides, "imagenet" leaves an eighth of them to the first cell.
 
     Raises:
-        InputError: a size is not positive, or the architecture lacks a cell kind that the stack needs.
+        InputError: a size is not positive, an unknown stem, or the architecture lacks a cell kind that the stack needs.
     """
     sizes = {"cells": cells, "channels": channels, "in_channels": in_channels, "classes": classes}
     for name, value in sizes.items():
         if value < 1:
             raise InputError(f"{name} is {value}; it must be at least 1.")
+    if stem not in STEMS:
+        raise unknown("stem", stem, STEMS)
     skeleton = registry.get("space", architecture.space).skeleton()
     layers = skeleton.layers(cells, channels)
     missing = sorted({layer.cell for layer in layers} - set(architecture.cells))
@@ -58,7 +64,8 @@ def blueprint(
     return {
         "in_channels": in_channels,
         "classes": classes,
-        "stem_channels": skeleton.stem_multiplier * channels,
+        "stem": stem,
+        "stem_channels": skeleton.stem_channels(stem, channels),
         "layers": [asdict(layer) for layer in layers],
         "cells": {kind: cell.to_dict() for kind, cell in architecture.cells.items()},
         "network": dict(architecture.network),
@@ -76,8 +83,14 @@ def build(
     in_channels: int = 3,
     classes: int = 10,
     auxiliary: bool = False,
+    stem: str = "plain",
+    **recurrent: Any,
 ) -> nn.Module:
-    """Build the network of an architecture: a plain ``torch.nn.Module`` from images in [0, 1] to logits.
+    """Build the network of an architecture: a plain ``torch.nn.Module``.
+
+    Cells for images give a network from images in [0, 1] to logits. A recurrent cell gives a language model (``hidden``
+    and ``tokens``), a forecaster (``hidden``, ``inputs`` and ``horizon``) or the bare recurrence (``hidden``,
+    ``inputs``).
 
     Args:
         architecture: the cells.
@@ -86,10 +99,17 @@ def build(
         in_channels: channels of the images.
         classes: number of classes.
         auxiliary: whether there is an auxiliary head for training.
+        stem: "plain" keeps the images' sides, "imagenet" (for large ones) leaves an eighth of them to the first cell.
+        **recurrent: sizes of a recurrent network in place of the above, see
+            :func:`archgrad.network.recurrent_build.recurrent_network`.
 
     Raises:
-        InputError: a size is not positive, or a cell kind is missing.
+        InputError: a size is not positive, missing or not one of this architecture's, or a cell kind is missing.
     """
+    if is_recurrent(architecture):
+        return build_recurrent(architecture, recurrent)
+    if recurrent:
+        raise InputError(f"{min(recurrent)}= is a size of recurrent networks; {architecture.space} is for images.")
     return ImageNetwork(
         blueprint(
             architecture,
@@ -98,6 +118,7 @@ def build(
             in_channels=in_channels,
             classes=classes,
             auxiliary=auxiliary,
+            stem=stem,
         )
     )
 
@@ -110,6 +131,8 @@ def count_parameters(
     in_channels: int = 3,
     classes: int = 10,
     auxiliary: bool = False,
+    stem: str = "plain",
+    **recurrent: Any,
 ) -> int:
     """Count the trainable numbers of the network that :func:`build` would return, without allocating it."""
     with torch.device("meta"):
@@ -120,6 +143,8 @@ def count_parameters(
             in_channels=in_channels,
             classes=classes,
             auxiliary=auxiliary,
+            stem=stem,
+            **recurrent,
         )
     return sum(parameter.numel() for parameter in network.parameters())
 

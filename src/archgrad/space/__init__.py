@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from archgrad.space.cells import CellSpace, Space
-from archgrad.space.skeleton import Layer, Skeleton
+from archgrad.space.cells import CellSpace, CombinerSpace, Space
+from archgrad.space.skeleton import Layer, Skeleton, TimeSteps
 
-__all__ = ["CellSpace", "Layer", "Skeleton", "Space", "get"]
+__all__ = ["CellSpace", "CombinerSpace", "Layer", "Skeleton", "Space", "TimeSteps", "get"]
 
 
 def get(name: str, **options: Any) -> Space:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from archgrad.space.skeleton import Skeleton
 
-__all__ = ["CellSpace", "Space"]
+__all__ = ["CellSpace", "CombinerSpace", "Space"]
 
 
 @dataclass(frozen=True)
@@ -22,23 +22,38 @@ class CellSpace:
         nodes: number of computed nodes.
         operations: names of the candidates of every edge, in the order of the choices' columns.
         output_combine: how the computed nodes become the cell's output.
+        operands: names of the operands that every computed node has, each with edges of its own; none: a plain sum.
+        combiner: the cell kind whose table says how a node joins its operands.
     """
 
     inputs: int
     nodes: int
     operations: tuple[str, ...]
     output_combine: str = "concat"
+    operands: tuple[str, ...] = ()
+    combiner: str | None = None
 
     @cached_property
     def edges(self) -> tuple[tuple[int, int], ...]:
-        """(source, target) of every row of the choices: targets ascending, then sources ascending."""
-        computed = range(self.inputs, self.inputs + self.nodes)
-        return tuple((source, target) for target in computed for source in range(target))
+        """(source, target) of every row of the choices: targets ascending, then operands, then sources ascending."""
+        computed, operands = range(self.inputs, self.inputs + self.nodes), max(1, len(self.operands))
+        return tuple((source, target) for target in computed for _ in range(operands) for source in range(target))
+
+    @cached_property
+    def row_operands(self) -> tuple[str | None, ...]:
+        """For every row the operand that it feeds, None where nodes have no operands."""
+        computed, operands = range(self.inputs, self.inputs + self.nodes), self.operands or (None,)
+        return tuple(operand for target in computed for operand in operands for _ in range(target))
 
     @cached_property
     def groups(self) -> tuple[int, ...]:
-        """For every row what it competes for: its target node."""
-        return tuple(target for _, target in self.edges)
+        """For every row what it competes for: a number for its target node, or for (target node, operand)."""
+        if not self.operands:
+            return tuple(target for _, target in self.edges)
+        return tuple(
+            target * len(self.operands) + self.operands.index(str(operand))
+            for (_, target), operand in zip(self.edges, self.row_operands, strict=True)
+        )
 
     @property
     def output(self) -> tuple[int, ...]:
@@ -56,12 +71,25 @@ class CellSpace:
 
 
 @dataclass(frozen=True)
+class CombinerSpace(CellSpace):
+    """How every computed node of a cell joins its operands: a table of its own, one row a node.
+
+    It stands beside the cell in :attr:`Space.cells`, so that whatever works on a cell kind's table works on it too.
+    """
+
+    @cached_property
+    def edges(self) -> tuple[tuple[int, int], ...]:
+        """(node, node) of every computed node."""
+        return tuple((node, node) for node in self.output)
+
+
+@dataclass(frozen=True)
 class Space:
     """What may be found: one :class:`CellSpace` per cell kind, and the skeleton that stacks the cells.
 
     Args:
         name: its registered name, written into architecture.json.
-        cells: cell kind ("normal", "reduce") -> what the cell may be.
+        cells: cell kind ("normal", "reduce") -> what the cell may be; combiners of two-input cells are a kind too.
         skeleton: stem, order of the cells, channels, reductions.
         network: flags of the derived network: ``pool_norm`` and ``node_norm``.
     """
@@ -70,3 +98,8 @@ class Space:
     cells: Mapping[str, CellSpace]
     skeleton: Skeleton
     network: Mapping[str, bool] = field(default_factory=lambda: {"pool_norm": False, "node_norm": False})
+
+    @property
+    def combiners(self) -> frozenset[str]:
+        """The kinds that are no cells of their own but say how another cell's nodes join their operands."""
+        return frozenset(cell.combiner for cell in self.cells.values() if cell.combiner is not None)

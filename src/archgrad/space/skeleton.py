@@ -1,10 +1,11 @@
-"""How cells are stacked into a network: stem, order, channels and reductions, as plain data that both networks read."""
+"""How cells make a network, as plain data that both networks read: a stack with reductions, or one cell over time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
-__all__ = ["Layer", "Skeleton"]
+__all__ = ["Layer", "Skeleton", "TimeSteps"]
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,26 @@ class Skeleton:
         inputs: how many earlier cells each cell reads (DARTS: 2).
         normal: cell kind of the layers that keep the sides.
         reduce: cell kind of the layers that halve them.
+
+    Attributes:
+        form: "stack": cells one behind another; "time": one cell, step after step.
     """
+
+    form: ClassVar[Literal["stack", "time"]] = "stack"
 
     stem_multiplier: int = 3
     inputs: int = 2
     normal: str = "normal"
     reduce: str = "reduce"
+
+    def stem_channels(self, stem: str, channels: int) -> int:
+        """Return the channels of the stem's features; the one for ImageNet has the first cell's (DARTS' public code).
+
+        Args:
+            stem: name of the stem, as in :data:`archgrad.network.modules.STEMS`.
+            channels: channels of the first cell.
+        """
+        return channels if stem == "imagenet" else self.stem_multiplier * channels
 
     def layers(self, cells: int, channels: int) -> tuple[Layer, ...]:
         """Return the layers of a network of so many cells; DARTS section 3.1: reductions at L//3 and 2L//3.
@@ -52,3 +67,25 @@ class Skeleton:
             width = 2 * width if reduction else width
             layers.append(Layer(self.reduce if reduction else self.normal, width, reduction))
         return tuple(layers)
+
+
+@dataclass(frozen=True)
+class TimeSteps(Skeleton):
+    """One cell over time: the layers are time steps and share their weights.
+
+    Args:
+        cell: the cell kind.
+    """
+
+    form: ClassVar[Literal["stack", "time"]] = "time"
+
+    cell: str = "recurrent"
+
+    def layers(self, cells: int, channels: int) -> tuple[Layer, ...]:
+        """Return the layers of so many time steps.
+
+        Args:
+            cells: number of time steps.
+            channels: hidden units.
+        """
+        return (Layer(self.cell, channels, False),) * cells

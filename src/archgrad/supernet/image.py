@@ -121,6 +121,8 @@ class ImageSupernet(nn.Module):
         super().__init__()
         if evaluation not in EVALUATIONS:
             raise unknown("evaluation", evaluation, EVALUATIONS)
+        if space.skeleton.form != "stack":
+            raise InputError(f"The space {space.name} is for sequences; images need another, such as darts.")
         sizes = {"cells": cells, "channels": channels, "in_channels": in_channels, "classes": classes}
         for name, value in sizes.items():
             if value < 1:

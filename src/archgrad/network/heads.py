@@ -1,0 +1,162 @@
+"""What stands before and behind a recurrent cell: series in and forecasts out, or words in and scores of the next out.
+
+Supernets and derived networks share these modules. Torch alone is imported: a standalone export can copy this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from archgrad.network.recurrent import Recurrence, variational_mask
+
+__all__ = ["ForecastEnds", "ForecastNetwork", "LanguageEnds", "LanguageNetwork"]
+
+
+class ForecastEnds(nn.Module):
+    """Standardises a window and reads the forecast from the last state.
+
+    Means and spreads are buffers, so a saved network takes series in the data's units and answers in them.
+
+    Args:
+        inputs: number of series F.
+        hidden: units H of the recurrent cell.
+        horizon: steps that are forecast.
+        targets: which of the series are forecast.
+        mean: per series; 0 when None.
+        std: per series; 1 when None.
+        anchor: whether each window is seen relative to its last values, which are added to the forecast again: the
+            network then forecasts changes, and levels outside of the training range do no harm.
+    """
+
+    mean: Tensor
+    std: Tensor
+    targets: Tensor
+
+    def __init__(
+        self,
+        inputs: int,
+        hidden: int,
+        horizon: int,
+        targets: Sequence[int],
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        anchor: bool = False,
+    ) -> None:
+        super().__init__()
+        self.horizon, self.anchor = horizon, anchor
+        self.register_buffer("mean", torch.tensor(list(mean) if mean is not None else [0.0] * inputs))
+        self.register_buffer("std", torch.tensor(list(std) if std is not None else [1.0] * inputs))
+        self.register_buffer("targets", torch.tensor(list(targets), dtype=torch.long))
+        self.decoder = nn.Linear(hidden, horizon * len(targets))
+
+    def enter(self, x: Tensor) -> Tensor:
+        """Return standardised series [T, N, F] of windows [N, T, F] in the data's units."""
+        standard = (x - self.mean) / self.std
+        if self.anchor:
+            standard = standard - standard[:, -1:]
+        return standard.transpose(0, 1)
+
+    def leave(self, state: Tensor, x: Tensor) -> Tensor:
+        """Return the forecasts [N, horizon, targets] in the data's units.
+
+        Args:
+            state: the recurrent cell's last state, [N, H].
+            x: the windows that the state comes from, [N, T, F].
+        """
+        standard: Tensor = self.decoder(state).view(len(state), self.horizon, -1)
+        level = x[:, -1:].index_select(2, self.targets) if self.anchor else self.mean[self.targets]
+        return standard * self.std[self.targets] + level
+
+
+class ForecastNetwork(nn.Module):
+    """A derived recurrent cell that forecasts: windows [N, T, F] -> the next values [N, horizon, targets].
+
+    Args:
+        blueprint: plain data with ``recurrence`` (see :class:`archgrad.network.recurrent.Recurrence`), ``horizon``,
+            ``targets``, ``mean``, ``std`` and ``anchor``.
+    """
+
+    def __init__(self, blueprint: dict[str, Any]) -> None:
+        super().__init__()
+        self.blueprint = blueprint
+        core = blueprint["recurrence"]
+        self.core = Recurrence(core)
+        self.ends = ForecastEnds(
+            core["inputs"],
+            core["hidden"],
+            blueprint["horizon"],
+            blueprint["targets"],
+            blueprint.get("mean"),
+            blueprint.get("std"),
+            bool(blueprint.get("anchor")),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the forecasts [N, horizon, targets] of windows [N, T, F], both in the data's units."""
+        _, last = self.core(self.ends.enter(x))
+        return self.ends.leave(last, x)
+
+
+class LanguageEnds(nn.Module):
+    """Embeds tokens and scores the next one, with one matrix for both.
+
+    Args:
+        tokens: size of the vocabulary.
+        width: features of an embedding; the recurrent cell's units.
+        dropout_embedding: probability of dropping a whole word's embedding (DARTS' evaluation: 0.1).
+        dropout_output: variational dropout before the scores (DARTS: 0.75).
+    """
+
+    def __init__(self, tokens: int, width: int, dropout_embedding: float = 0.0, dropout_output: float = 0.0) -> None:
+        super().__init__()
+        self.dropout_embedding, self.dropout_output = dropout_embedding, dropout_output
+        self.embedding = nn.Parameter(torch.empty(tokens, width).uniform_(-0.1, 0.1))
+        self.bias = nn.Parameter(torch.zeros(tokens))
+
+    def enter(self, tokens: Tensor) -> Tensor:
+        """Return the embeddings [T, N, width] of tokens [T, N]."""
+        table: Tensor = self.embedding
+        if self.training and self.dropout_embedding > 0.0:
+            kept = 1.0 - self.dropout_embedding
+            table = table * table.new_empty(len(table), 1).bernoulli_(kept) / kept
+        return functional.embedding(tokens, table)
+
+    def leave(self, states: Tensor) -> Tensor:
+        """Return the scores [T, N, tokens] of states [T, N, width]."""
+        mask = variational_mask(states, states.shape[2], self.dropout_output if self.training else 0.0)
+        return functional.linear(states if mask is None else states * mask, self.embedding, self.bias)
+
+
+class LanguageNetwork(nn.Module):
+    """A derived recurrent cell as a language model with tied embeddings: tokens [T, N] -> scores [T, N, tokens].
+
+    Args:
+        blueprint: plain data with ``recurrence``, ``tokens``, ``dropout_embedding`` and ``dropout_output``.
+    """
+
+    def __init__(self, blueprint: dict[str, Any]) -> None:
+        super().__init__()
+        self.blueprint = blueprint
+        core = blueprint["recurrence"]
+        self.core = Recurrence(core)
+        self.ends = LanguageEnds(
+            blueprint["tokens"],
+            core["hidden"],
+            float(blueprint.get("dropout_embedding") or 0.0),
+            float(blueprint.get("dropout_output") or 0.0),
+        )
+
+    def forward(self, tokens: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the scores of every next token [T, N, tokens] and the last state [N, H].
+
+        Args:
+            tokens: int64 [T, N].
+            hidden: the state before the first token, [N, H]; zeros when None.
+        """
+        states, last = self.core(self.ends.enter(tokens), hidden)
+        return self.ends.leave(states), last
