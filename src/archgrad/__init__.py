@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from archgrad.api.export import ExportResult as ExportResult
     from archgrad.api.export import export as export
     from archgrad.api.forecast import forecast as forecast
+    from archgrad.api.latency import measure_latency as measure_latency
+    from archgrad.api.latency import predict_latency as predict_latency
     from archgrad.api.predict import predict as predict
     from archgrad.api.report import report as report
     from archgrad.api.search import SearchResult as SearchResult
@@ -62,7 +64,9 @@ _HOMES = {
     "evaluate": "archgrad.api.evaluate",
     "export": "archgrad.api.export",
     "forecast": "archgrad.api.forecast",
+    "measure_latency": "archgrad.api.latency",
     "predict": "archgrad.api.predict",
+    "predict_latency": "archgrad.api.latency",
     "register": "archgrad.registry",
     "report": "archgrad.api.report",
     "search": "archgrad.api.search",

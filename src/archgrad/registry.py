@@ -52,6 +52,7 @@ PARTS: dict[str, dict[str, Any]] = {
     "penalty": {
         "admm": "archgrad.engine.admm:Admm",
         "proximity": "archgrad.engine.proximity:Proximity",
+        "resource": "archgrad.engine.resource:Resource",
         "threshold-pressure": "archgrad.engine.threshold:ThresholdPressure",
     },
     "derivation": {

@@ -76,7 +76,7 @@ def test_the_declared_costs_are_the_published_ones(name: str, stride: int, chann
     assert tuple(operation_cost(name, channels, stride, (side, side))) == expected
 
 
-def test_every_operation_declares_its_cost() -> None:
+def test_every_operation_of_the_papers_declares_its_cost() -> None:
     # with stride 2 the sides between the two convolutions of this one depend on whether they are odd: it is counted
     assert set(COSTS) == set(EXTENDED_OPERATIONS) - {"conv_7x1_1x7"} <= set(OPERATIONS)
 

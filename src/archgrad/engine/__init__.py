@@ -7,6 +7,7 @@ from archgrad.engine.informed import Informed
 from archgrad.engine.nonzero import NonZero
 from archgrad.engine.penalty import Penalty, View
 from archgrad.engine.proximity import Proximity
+from archgrad.engine.resource import Resource
 from archgrad.engine.schedule import Always, Every, Never, Schedule
 from archgrad.engine.threshold import ThresholdPressure
 
@@ -23,6 +24,7 @@ __all__ = [
     "NonZero",
     "Penalty",
     "Proximity",
+    "Resource",
     "Schedule",
     "ThresholdPressure",
     "TopEdges",
