@@ -139,6 +139,10 @@ def _epoch(epoch: int, epochs: int, seed: int) -> dict[str, Any]:
         },
         "architecture": Architecture("darts", cells).to_dict(),
         "weights": tables,
+        "credit": {
+            kind: [0.02 * math.sin(0.9 * row + 0.4 * epoch + seed) * progress for row in range(len(ROWS))]
+            for kind in ("normal", "reduce")
+        },
         "monitor": {
             "entropy": {"normal": 1 - 0.6 * progress, "reduce": 1 - 0.5 * progress},
             "skip_share": {"normal": 0.25 * progress, "reduce": 0.5 * progress},

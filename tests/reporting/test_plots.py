@@ -13,7 +13,7 @@ import numpy
 import pytest
 from tests.reporting.runs import make_run
 
-from archgrad.reporting import choice_plots, plots
+from archgrad.reporting import choice_plots, credit_plots, plots
 from archgrad.reporting.figures import LINES, panels, render, style
 from archgrad.reporting.record import Record, read_record
 
@@ -25,6 +25,7 @@ PLOTS: dict[str, Callable[[Record, str], str | None]] = {
     "training_scores": plots.training_scores,
     "weights": lambda record, name: choice_plots.weights(record, "normal", name),
     "operations": lambda record, name: choice_plots.operations(record, "reduce", name),
+    "credit": lambda record, name: credit_plots.credit(record, "normal", name),
     "comparison": lambda record, name: plots.comparison([record, record], ["a", "b"], name),
 }
 JUNK: list[Any] = [
@@ -149,6 +150,7 @@ def test_a_run_without_events_has_no_pictures(tmp_path: Path) -> None:
 @pytest.mark.parametrize("junk", JUNK, ids=lambda junk: json.dumps(junk))
 def test_junk_in_a_log_is_no_failure(tmp_path: Path, junk: Any) -> None:
     keys = ("epoch", "loss", "validation", "derived_validation", "weights", "monitor", "architecture", "train_accuracy")
+    keys += ("credit",)
     events = [
         {"event": "epoch", "phase": phase, "epoch": 1, key: junk} for key in keys for phase in ("search", "train")
     ]

@@ -12,7 +12,7 @@ from archgrad.reporting.figures import panels, render, style
 from archgrad.reporting.notation import COLOURS, kind_of, kinds_in, shorten
 from archgrad.reporting.record import Record, number
 
-__all__ = ["cell_kinds", "operations", "weights"]
+__all__ = ["cell_kinds", "edge_places", "operations", "weights"]
 
 MOST_EPOCHS = 60
 MOST_ROWS = 60
@@ -59,7 +59,7 @@ def weights(record: Record, kind: str, name: str) -> str | None:
             for row, line in enumerate(_table(event, kind)[:rows]):
                 values[row, : len(line), when] = [number(value) for value in line[:columns]]
         largest = float(numpy.nanmax(values)) if numpy.isfinite(values).any() else 1.0
-        places = _edges(record, kind, rows)
+        places = edge_places(record, kind, rows)
         across = 1 + max(source for _, source, _ in places)
         down = 1 + max(target for target, _, _ in places)
         high = max(0.9, 0.15 * columns)  # inches of one map; its title is 0.3
@@ -165,7 +165,7 @@ def _kept(event: Mapping[str, Any], kind: str) -> Counter[str]:
     return Counter(str(edge[2]) for edge in edges if isinstance(edge, list) and len(edge) > 2)
 
 
-def _edges(record: Record, kind: str, rows: int) -> list[tuple[int, int, str]]:
+def edge_places(record: Record, kind: str, rows: int) -> list[tuple[int, int, str]]:
     """Return (line, column, label) of every row, in the one order of edges; rows without an edge get a number."""
     cell = record.architecture.cells.get(kind) if record.architecture else None
     inputs = cell.inputs if cell else INPUTS

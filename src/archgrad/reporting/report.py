@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from archgrad._version import __version__
 from archgrad.errors import InputError
-from archgrad.reporting import choice_plots, plots, summary
+from archgrad.reporting import choice_plots, credit_plots, plots, summary
 from archgrad.reporting.drawing import draw_cell
 from archgrad.reporting.notation import COLOURS, kinds_in, printable
 from archgrad.reporting.record import Record, read_record
@@ -118,6 +118,9 @@ def _run(record: Record, name: str, place: int) -> dict[str, Any]:
     maps = [
         (f"Expected weights, {kind} cell", choice_plots.weights(record, kind, f"r{place}-weights{k}"))
         for k, kind in enumerate(kinds)
+    ] + [
+        (f"What every edge earned, {kind} cell", credit_plots.credit(record, kind, f"r{place}-credit{k}"))
+        for k, kind in enumerate(credit_plots.credited_kinds(record))
     ]
     return {
         "name": name,
