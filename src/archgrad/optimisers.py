@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["cosine_rate", "load_named_state", "named_state"]
+__all__ = ["cosine_rate", "linear_rate", "load_named_state", "named_state"]
 
 
 def cosine_rate(start: float, end: float, progress: float) -> float:
@@ -21,6 +21,17 @@ def cosine_rate(start: float, end: float, progress: float) -> float:
         progress: epochs done / epochs, in [0, 1].
     """
     return end + (start - end) * (1.0 + math.cos(math.pi * progress)) / 2.0
+
+
+def linear_rate(start: float, end: float, progress: float) -> float:
+    """Return start + (end - start) progress.
+
+    Args:
+        start: rate at progress 0.
+        end: rate at progress 1.
+        progress: epochs done / epochs, in [0, 1].
+    """
+    return start + (end - start) * progress
 
 
 def named_state(optimizer: torch.optim.Optimizer, parameters: Mapping[str, Tensor]) -> dict[str, dict[str, Any]]:

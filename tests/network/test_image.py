@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import archgrad
 from archgrad.architecture import Architecture, Cell, Edge
 from archgrad.errors import InputError
-from archgrad.network.build import blueprint
+from archgrad.network.build import blueprint, fitting_stem
 from archgrad.network.image import AuxiliaryHead, ImageNetwork
 from archgrad.network.image import Cell as RunningCell
 from archgrad.network.modules import FactorizedReduce
@@ -173,6 +173,34 @@ def test_the_stack_is_the_published_one() -> None:
         *[(2, 32, 5, 6)] * 3,
         *[(2, 64, 3, 3)] * 3,
     ]
+
+
+def test_networks_for_large_images_have_the_published_size_and_begin_with_an_eighth_of_the_sides() -> None:
+    """DARTS' ImageNet network (14 cells of 48 channels) has 4.7 M parameters in the paper, SNAS mild 3.94 M counted."""
+    sizes = {
+        name: archgrad.count_parameters(published(name), cells=14, channels=48, classes=1000, stem="imagenet")
+        for name in ("DARTS_V2", "SNAS_MILD", "SNAS_MODERATE")
+    }
+    print({name: f"{count / 1e6:.2f} M" for name, count in sizes.items()})
+    assert [round(count / 1e6, 2) for count in sizes.values()] == [4.72, 3.94, 4.31]
+    network = archgrad.build(published("DARTS_V1"), cells=3, channels=4, classes=5, stem="imagenet", auxiliary=True)
+    assert isinstance(network, ImageNetwork)
+    assert type(network.cells[0].preprocess[0]).__name__ == "FactorizedReduce"  # type: ignore[index, union-attr]
+    shapes: list[torch.Size] = []
+    for cell in network.cells:
+        cell.register_forward_hook(lambda module, given, out: shapes.append(out.shape))
+    out, extra = network.with_auxiliary(torch.rand(2, 3, 112, 112))
+    assert out.shape == (2, 5)
+    assert extra is not None
+    assert [tuple(shape) for shape in shapes] == [(2, 16, 14, 14), (2, 32, 7, 7), (2, 64, 4, 4)]
+
+
+def test_stems_follow_the_size_of_the_images_unless_they_are_named() -> None:
+    assert [fitting_stem(None, (3, side, 300)) for side in (32, 64, 112, 224)] == ["plain"] * 2 + ["imagenet"] * 2
+    assert fitting_stem("plain", (3, 224, 224)) == "plain"
+    assert fitting_stem("imagenet", (1, 28, 28)) == "imagenet"
+    with pytest.raises(InputError, match="Did you mean 'imagenet'"):
+        archgrad.build(published("DARTS_V1"), stem="image_net")
 
 
 def test_the_last_step_is_global_pooling_and_a_linear_map() -> None:

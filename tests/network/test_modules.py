@@ -13,6 +13,7 @@ from archgrad.network.modules import (
     OPERATIONS,
     FactorizedReduce,
     Pool,
+    ReducingStem,
     ReluConvolutionNorm,
     Stem,
     drop_path,
@@ -149,3 +150,21 @@ def test_drop_path_drops_whole_examples_and_keeps_the_mean(probability: float) -
 def test_drop_path_without_probability_is_nothing() -> None:
     x = torch.rand(3, 2)
     assert drop_path(x, 0.0) is x
+
+
+def test_the_stem_for_imagenet_leaves_an_eighth_of_the_sides() -> None:
+    stem = ReducingStem(3, 6, mean=(0.1, 0.2, 0.3), std=(0.5, 1.0, 2.0)).double()
+    assert {"mean", "std"} <= set(stem.state_dict())
+    images = torch.rand(2, 3, 224, 200, dtype=torch.float64)
+    farther, nearer = stem.states(images)
+    assert (farther.shape, nearer.shape) == ((2, 6, 56, 50), (2, 6, 28, 25))
+    images = torch.rand(2, 3, 16, 17, dtype=torch.float64)
+    farther, nearer = stem.states(images)
+    x = (images - stem.mean) / stem.std
+    first, second, third = [w for w in stem.parameters() if w.dim() == 4]
+    x = by_hand.normalised(by_hand.convolution(x, first)[:, :, ::2, ::2])
+    x = by_hand.normalised(by_hand.convolution(by_hand.relu(x), second)[:, :, ::2, ::2])
+    torch.testing.assert_close(farther, x, rtol=1e-9, atol=1e-9)
+    x = by_hand.normalised(by_hand.convolution(by_hand.relu(x), third)[:, :, ::2, ::2])
+    torch.testing.assert_close(nearer, x, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(stem(images), nearer, rtol=1e-9, atol=1e-9)

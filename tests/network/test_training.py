@@ -152,6 +152,14 @@ def test_the_rate_rises_then_falls_along_a_cosine() -> None:
     assert learning_rate(settings(epochs=4), 0, 0.1) == 0.025
 
 
+def test_the_rate_can_fall_linearly_as_usual_on_imagenet() -> None:
+    chosen = settings(epochs=250, warmup=5, rate=0.5, rate_schedule="linear")
+    assert learning_rate(chosen, 4, 1.0) == pytest.approx(0.5)
+    assert [learning_rate(chosen, epoch, 0.3) for epoch in (5, 54, 103, 249)] == pytest.approx(
+        [0.5, 0.4, 0.3, 0.5 / 245]
+    )
+
+
 def test_drop_path_rises_linearly_and_hides_edges_only_in_training() -> None:
     chosen = settings(epochs=4, drop_path=0.2)
     assert [drop_probability(chosen, epoch) for epoch in range(4)] == pytest.approx([0.0, 0.05, 0.1, 0.15])

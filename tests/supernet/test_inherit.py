@@ -19,7 +19,9 @@ from archgrad.supernet.image import ImageSupernet
 from archgrad.supernet.inherit import inherit
 
 
-def lived_in(space: Space, cells: int, *, share: bool = False, node_norm: bool = False) -> ImageSupernet:
+def lived_in(
+    space: Space, cells: int, *, share: bool = False, node_norm: bool = False, stem: str = "plain"
+) -> ImageSupernet:
     """Return a supernet whose running statistics and stem are as random as its weights."""
     network = ImageSupernet(
         space,
@@ -31,6 +33,7 @@ def lived_in(space: Space, cells: int, *, share: bool = False, node_norm: bool =
         node_norm=node_norm,
         mean=(0.3, 0.6),
         std=(0.5, 0.25),
+        stem=stem,
     )
     with torch.no_grad():
         for name, tensor in [*network.named_buffers(), *network.stem.named_parameters()]:
@@ -87,6 +90,33 @@ def test_the_inherited_network_equals_the_supernet(cells: int, weighted: bool, s
         expected = supernet(images, mixings)
         torch.testing.assert_close(network(images), expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max()))
         assert float(expected.std()) > 1e-3
+
+
+def test_the_stem_for_large_images_is_inherited_too() -> None:
+    space = DartsSpace()()
+    supernet = lived_in(space, 3, stem="imagenet")
+    mixings = some_mixings(space, weighted=True)
+    network = inherit(supernet, written_down(space, mixings, weighted=True)).eval()
+    images = torch.rand(3, 2, 112, 130)
+    with torch.no_grad():
+        expected = supernet(images, mixings)
+        torch.testing.assert_close(network(images), expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max()))
+        assert float(expected.std()) > 1e-3
+
+
+def test_edges_that_shared_their_weights_get_copies() -> None:
+    space = DartsSpace(none=False)()
+    mixings = some_mixings(space, weighted=False)
+    for kind, cell in space.cells.items():
+        kept = torch.zeros(len(cell.edges), len(cell.operations), dtype=torch.bool)
+        kept[[edge for edge, (source, _) in enumerate(cell.edges) if source == 0], 3] = True  # sep_conv_3x3 of node 0
+        mixings[kind] = Mixing(kept.float(), support_of(kept))
+    network = inherit(lived_in(space, 3, share=True), written_down(space, mixings, weighted=False))
+    for cell in network.cells:
+        weights = [operation[1].weight for operation in cell.operations]  # type: ignore[union-attr, index]
+        assert len(weights) == 4
+        assert all(torch.equal(weight, weights[0]) for weight in weights)
+        assert len({weight.data_ptr() for weight in weights}) == 4
 
 
 def test_statistics_matter_to_the_comparison() -> None:

@@ -10,7 +10,7 @@ import torch
 from archgrad.api.train_origin import IN_MEMORY, Origin
 from archgrad.architecture import Architecture
 from archgrad.errors import InputError
-from archgrad.network.build import blueprint
+from archgrad.network.build import blueprint, fitting_stem
 from archgrad.network.image import ImageNetwork
 from archgrad.processes import Processes
 from archgrad.recipes.assemble import make_choices, make_supernet
@@ -73,7 +73,7 @@ def fresh_network(
     """
     auxiliary = config.train.auxiliary > 0
     if supernet is not None:
-        there = supernet.stem.convolution.in_channels, supernet.classifier.out_features
+        there = supernet.stem.mean.numel(), supernet.classifier.out_features
         here = data.input_shape[0], len(data.classes)
         if there != here:
             raise InputError(
@@ -94,6 +94,7 @@ def fresh_network(
                 auxiliary=auxiliary,
                 mean=data.mean,
                 std=data.std,
+                stem=fitting_stem(config.train.stem, data.input_shape),
             )
         )
 
@@ -116,8 +117,9 @@ def searched_supernet(origin: Origin) -> ImageSupernet:
     supernet = make_supernet(
         origin.config,
         space,
-        in_channels=weights["stem.convolution.weight"].shape[1],
+        in_channels=weights["stem.mean"].numel(),
         classes=len(weights["classifier.bias"]),
+        stem="plain" if "stem.convolution.weight" in weights else "imagenet",  # as the images of the search asked for
     )
     try:
         supernet.load_state_dict(weights)

@@ -16,7 +16,10 @@ from archgrad.network.image import ImageNetwork
 from archgrad.network.modules import STEMS
 from archgrad.network.recurrent_build import build_recurrent, is_recurrent
 
-__all__ = ["blueprint", "build", "count_flops", "count_parameters"]
+__all__ = ["blueprint", "build", "count_flops", "count_parameters", "fitting_stem"]
+
+LARGE_IMAGES = 112
+"""Shorter side in pixels from which on the first cell should not see whole images."""
 
 
 def blueprint(
@@ -73,6 +76,18 @@ def blueprint(
         "mean": None if mean is None else [float(m) for m in mean],
         "std": None if std is None else [float(s) for s in std],
     }
+
+
+def fitting_stem(wanted: str | None, input_shape: Sequence[int]) -> str:
+    """Return the name of the stem: the wanted one, or the one that suits the images' size.
+
+    Args:
+        wanted: as set, or None.
+        input_shape: (C, H, W) of the images.
+    """
+    if wanted is not None:
+        return wanted
+    return "imagenet" if min(input_shape[-2:]) >= LARGE_IMAGES else "plain"
 
 
 def build(

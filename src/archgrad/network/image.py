@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from archgrad.network.modules import FactorizedReduce, ReluConvolutionNorm, Stem, drop_path, make_operation
+from archgrad.network.modules import STEMS, FactorizedReduce, ReluConvolutionNorm, drop_path, make_operation
 
 __all__ = ["AuxiliaryHead", "Cell", "ImageNetwork"]
 
@@ -116,8 +116,8 @@ class ImageNetwork(nn.Module):
     Images [N, in_channels, H, W] in [0, 1] -> class scores (logits) [N, classes].
 
     Args:
-        blueprint: plain data with ``in_channels``, ``classes``, ``stem_channels``, ``layers`` (a list of
-            ``{"cell", "channels", "reduction"}``), ``cells``, ``network``, ``auxiliary``, ``mean``, ``std``.
+        blueprint: plain data with ``in_channels``, ``classes``, ``stem`` (its name), ``stem_channels``, ``layers`` (a
+            list of ``{"cell", "channels", "reduction"}``), ``cells``, ``network``, ``auxiliary``, ``mean``, ``std``.
     """
 
     def __init__(self, blueprint: dict[str, Any]) -> None:
@@ -125,12 +125,12 @@ class ImageNetwork(nn.Module):
         self.blueprint = blueprint
         self.drop_path = 0.0
         layers = blueprint["layers"]
-        self.stem = Stem(
+        self.stem = STEMS[blueprint["stem"]](
             blueprint["in_channels"], blueprint["stem_channels"], blueprint.get("mean"), blueprint.get("std")
         )
         self.auxiliary_layer = 2 * len(layers) // 3 if blueprint.get("auxiliary") else -1
         self.cells = nn.ModuleList()
-        sources, reduced = [blueprint["stem_channels"]] * 2, False
+        sources, reduced = [blueprint["stem_channels"]] * 2, self.stem.halves
         for layer in layers:
             description = blueprint["cells"][layer["cell"]]
             halve = [reduced, False]
@@ -148,7 +148,7 @@ class ImageNetwork(nn.Module):
 
     def with_auxiliary(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the logits and, in training with an auxiliary head, that head's logits."""
-        previous = current = self.stem(x)
+        previous, current = self.stem.states(x)
         extra = None
         for index, cell in enumerate(self.cells):
             previous, current = current, cell([previous, current], self.drop_path)

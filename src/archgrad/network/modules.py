@@ -20,12 +20,14 @@ __all__ = [
     "COSTS",
     "OPERATIONS",
     "STACKABLE",
+    "STEMS",
     "Cost",
     "Convolution",
     "DilatedConvolution",
     "FactorizedConvolution",
     "FactorizedReduce",
     "Pool",
+    "ReducingStem",
     "ReluConvolutionNorm",
     "SeparableConvolution",
     "Stem",
@@ -268,7 +270,12 @@ class Stem(nn.Module):
     """From images in [0, 1] to the first features: normalise by mean and spread, 3x3 convolution, batch norm.
 
     The channels' mean and standard deviation are buffers, so a saved network takes images as they are.
+
+    Attributes:
+        halves: whether the first of the two states that a stem gives has sides twice as large as the second.
     """
+
+    halves = False
 
     mean: Tensor
     std: Tensor
@@ -286,6 +293,57 @@ class Stem(nn.Module):
         """Return the first features [N, channels, H, W] of images [N, in_channels, H, W] in [0, 1]."""
         out: Tensor = self.norm(self.convolution((x - self.mean) / self.std))
         return out
+
+    def states(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the first cell's two inputs are given: the same features twice."""
+        out: Tensor = self(x)
+        return out, out
+
+
+class ReducingStem(nn.Module):
+    """From larger images in [0, 1] to features of an eighth of their sides (224 -> 28): the stem for ImageNet.
+
+    Three 3x3 convolutions of stride 2 (DARTS' public code, cnn/model.py); the first cell's farther input sees the
+    features after two of them, with sides twice as large.
+    """
+
+    halves = True
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, in_channels: int, channels: int, mean: Sequence[float] | None = None, std: Sequence[float] | None = None
+    ) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean or [0.0] * in_channels).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std or [1.0] * in_channels).view(1, -1, 1, 1))
+        half = max(1, channels // 2)
+        self.first = nn.Sequential(
+            nn.Conv2d(in_channels, half, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(half),
+            nn.ReLU(),
+            nn.Conv2d(half, channels, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+        )
+        self.second = nn.Sequential(
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the features [N, channels, H / 8, W / 8] of images [N, in_channels, H, W] in [0, 1]."""
+        return self.states(x)[1]
+
+    def states(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the first cell's two inputs are given: features at a quarter and at an eighth of the sides."""
+        farther: Tensor = self.first((x - self.mean) / self.std)
+        return farther, self.second(farther)
+
+
+# name -> stem; "plain" keeps the images' sides, "imagenet" leaves an eighth of them
+STEMS: dict[str, type[Stem] | type[ReducingStem]] = {"plain": Stem, "imagenet": ReducingStem}
 
 
 def drop_path(x: Tensor, probability: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""Training of a derived network: SGD with warm-up and cosine, drop-path, auxiliary head, label smoothing, clipping.
+"""Training of a derived network: SGD, warm-up, a falling rate, drop-path, auxiliary head, label smoothing, clipping.
 
 The recipe is DARTS' evaluation (arXiv 1806.09055, appendix A.2; its public code, cnn/train.py).
 """
@@ -19,7 +19,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from archgrad.errors import InputError, NotFiniteError
 from archgrad.network.image import ImageNetwork
-from archgrad.optimisers import cosine_rate, load_named_state, named_state
+from archgrad.optimisers import cosine_rate, linear_rate, load_named_state, named_state
 from archgrad.processes import Processes, average_gradients, share_buffers
 
 if TYPE_CHECKING:
@@ -111,17 +111,18 @@ Emit = Callable[[str, TrainState, dict[str, Any]], bool | None]
 
 
 def learning_rate(settings: TrainSettings, epoch: int, share: float) -> float:
-    """Return the rate of a step: linear from 0 over the warm-up, then one value an epoch of a cosine to ``rate_end``.
+    """Return the rate of a step: linear from 0 over the warm-up, then one value an epoch down to ``rate_end``.
 
     Args:
-        settings: ``rate``, ``rate_end``, ``warmup`` and ``epochs``.
+        settings: ``rate``, ``rate_end``, ``rate_schedule``, ``warmup`` and ``epochs``.
         epoch: epochs done.
         share: how much of the current epoch is done after this step, in (0, 1].
     """
     if epoch < settings.warmup:
         return settings.rate * (epoch + share) / settings.warmup
     progress = (epoch - settings.warmup) / (settings.epochs - settings.warmup)
-    return cosine_rate(settings.rate, settings.rate_end, progress)
+    falling = linear_rate if settings.rate_schedule == "linear" else cosine_rate
+    return falling(settings.rate, settings.rate_end, progress)
 
 
 def drop_probability(settings: TrainSettings, epoch: int) -> float:

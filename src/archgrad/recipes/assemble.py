@@ -9,6 +9,7 @@ import torch
 
 from archgrad.choices import Choices, Relaxation
 from archgrad.engine.state import Parts, SearchState
+from archgrad.network.build import fitting_stem
 from archgrad.processes import Processes
 from archgrad.runs.config import SearchConfig
 from archgrad.runs.parts import build_part
@@ -66,6 +67,7 @@ class Assembled:
             classes=len(self.data.classes),
             mean=self.data.mean,
             std=self.data.std,
+            stem=fitting_stem(config.supernet.stem, self.data.input_shape),
         )
         parts = Parts(
             space=space,
@@ -108,6 +110,7 @@ def make_supernet(
     classes: int,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    stem: str = "plain",
 ) -> ImageSupernet:
     """Build the supernet of a configuration; enough to take up the weights of a checkpoint, which hold the statistics.
 
@@ -118,6 +121,7 @@ def make_supernet(
         classes: number of classes.
         mean: per channel, of images in [0, 1].
         std: per channel.
+        stem: its name, as :func:`archgrad.network.build.fitting_stem` finds it.
     """
     return ImageSupernet(
         space,
@@ -131,6 +135,7 @@ def make_supernet(
         drop_path=config.supernet.drop_path,
         mean=mean,
         std=std,
+        stem=stem,
     )
 
 

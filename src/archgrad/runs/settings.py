@@ -34,6 +34,7 @@ NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, lt=1)]  # of dropping something: at 1 nothing is left to scale up
+StemName = Literal["plain", "imagenet"]
 Device = Annotated[
     str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="one of 'auto', 'cpu', 'cuda', 'cuda:N', 'mps'")
 ]
@@ -120,6 +121,8 @@ class SupernetSettings(_Settings):
         share_features: one set of weights per source node (EnTranNAS).
         node_norm: batch norm on every node's sum; None leaves it to the relaxation, of which CRB asks for it.
         drop_path: probability of dropping a candidate's output for an example.
+        stem: ``plain`` keeps the images' sides, ``imagenet`` leaves an eighth of them to the first cell; None takes the
+            latter for images of 112 pixels and more.
     """
 
     cells: Count = 8
@@ -128,6 +131,7 @@ class SupernetSettings(_Settings):
     share_features: bool = False
     node_norm: bool | None = None
     drop_path: Probability = 0.0
+    stem: StemName | None = None
 
 
 class WeightSettings(_Settings):
@@ -169,7 +173,7 @@ class ChoiceSettings(_Settings):
 
 
 class TrainSettings(_Settings):
-    """How the derived network is trained: SGD with a cosine from ``rate`` to ``rate_end``.
+    """How the derived network is trained: SGD with a rate that falls from ``rate`` to ``rate_end``.
 
     Attributes:
         epochs: passes over the training part.
@@ -178,6 +182,7 @@ class TrainSettings(_Settings):
         channels: channels of the first cell's operations.
         rate: learning rate after the warm-up.
         rate_end: learning rate at the end.
+        rate_schedule: how the rate falls: by a ``cosine``, or ``linear`` as usual on ImageNet.
         warmup: epochs over which the rate rises from 0.
         momentum: SGD's momentum.
         decay: weight decay.
@@ -188,6 +193,8 @@ class TrainSettings(_Settings):
         cutout: side of the square that is blanked, in pixels; 0 for none; None for half of the image's side, which is
             the published 16 where images have 32.
         label_smoothing: share of the target spread over all classes.
+        stem: ``plain`` keeps the images' sides, ``imagenet`` leaves an eighth of them to the first cell; None takes the
+            latter for images of 112 pixels and more.
     """
 
     epochs: Count = 600
@@ -196,6 +203,7 @@ class TrainSettings(_Settings):
     channels: Count = 36
     rate: Rate = 0.025
     rate_end: NonNegative = 0.0
+    rate_schedule: Literal["cosine", "linear"] = "cosine"
     warmup: Size = 0
     momentum: Momentum = 0.9
     decay: NonNegative = 3e-4
@@ -205,6 +213,7 @@ class TrainSettings(_Settings):
     auxiliary: NonNegative = 0.4
     cutout: Size | None = None
     label_smoothing: Fraction = 0.0
+    stem: StemName | None = None
 
 
 class SearchConfig(_Settings):

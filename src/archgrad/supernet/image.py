@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from archgrad.choices.mixing import Mixing
 from archgrad.errors import InputError, unknown
-from archgrad.network.modules import FactorizedReduce, ReluConvolutionNorm, Stem
+from archgrad.network.modules import STEMS, FactorizedReduce, ReluConvolutionNorm
 from archgrad.space.cells import CellSpace, Space
 from archgrad.supernet.fast import use_fast_depthwise
 from archgrad.supernet.plan import make_plan
@@ -98,9 +98,10 @@ class ImageSupernet(nn.Module):
         drop_path: probability with which a candidate's output is dropped for an example, in training.
         mean: per channel, of images in [0, 1].
         std: per channel.
+        stem: "plain" keeps the images' sides, "imagenet" leaves an eighth of them to the first cell.
 
     Raises:
-        InputError: a size is not positive, or an unknown evaluation.
+        InputError: a size is not positive, or an unknown evaluation or stem.
     """
 
     def __init__(
@@ -117,10 +118,13 @@ class ImageSupernet(nn.Module):
         drop_path: float = 0.0,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
+        stem: str = "plain",
     ) -> None:
         super().__init__()
         if evaluation not in EVALUATIONS:
             raise unknown("evaluation", evaluation, EVALUATIONS)
+        if stem not in STEMS:
+            raise unknown("stem", stem, STEMS)
         if space.skeleton.form != "stack":
             raise InputError(f"The space {space.name} is for sequences; images need another, such as darts.")
         sizes = {"cells": cells, "channels": channels, "in_channels": in_channels, "classes": classes}
@@ -129,9 +133,10 @@ class ImageSupernet(nn.Module):
                 raise InputError(f"supernet.{name} is {value}; it must be at least 1.")
         self.space, self.drop_path = space, drop_path
         self.layers = space.skeleton.layers(cells, channels)
-        self.stem = Stem(in_channels, space.skeleton.stem_multiplier * channels, mean, std)
+        width = space.skeleton.stem_channels(stem, channels)
+        self.stem = STEMS[stem](in_channels, width, mean, std)
         self.cells = nn.ModuleList()
-        sources, reduced = [space.skeleton.stem_multiplier * channels] * 2, False
+        sources, reduced = [width] * 2, self.stem.halves
         for layer in self.layers:
             graph = space.cells[layer.cell]
             self.cells.append(
@@ -155,7 +160,7 @@ class ImageSupernet(nn.Module):
             mixings: cell kind -> mixing, or a list with one such mapping per layer.
         """
         x = x.contiguous(memory_format=torch.channels_last)
-        previous = current = self.stem(x)
+        previous, current = self.stem.states(x)
         for cell, mixing in zip(self.cells, self.per_layer(mixings), strict=True):
             previous, current = current, cell([previous, current], mixing, self.drop_path)
         out: Tensor = self.classifier(current.mean(dim=(2, 3)))

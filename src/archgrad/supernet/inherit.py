@@ -12,6 +12,7 @@ from archgrad.architecture import Cell as FixedCell
 from archgrad.errors import InputError
 from archgrad.network.build import blueprint
 from archgrad.network.image import Cell, ImageNetwork
+from archgrad.network.modules import STEMS
 from archgrad.space.cells import CellSpace
 from archgrad.supernet.image import ImageSupernet, MixedCell
 
@@ -48,11 +49,12 @@ def inherit(supernet: ImageSupernet, architecture: Architecture, *, auxiliary: b
         as_in_supernet(architecture, supernet),
         cells=len(supernet.layers),
         channels=supernet.layers[0].channels,
-        in_channels=supernet.stem.convolution.in_channels,
+        in_channels=supernet.stem.mean.numel(),
         classes=supernet.classifier.out_features,
         auxiliary=auxiliary,
         mean=supernet.stem.mean.flatten().tolist(),
         std=supernet.stem.std.flatten().tolist(),
+        stem=next(name for name, kind in STEMS.items() if isinstance(supernet.stem, kind)),
     )
     plan["layers"] = [asdict(layer) for layer in supernet.layers]
     network = ImageNetwork(plan).to(supernet.classifier.weight.device)
