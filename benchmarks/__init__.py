@@ -1,0 +1,1 @@
+"""Measurements that docs/results prints: ``python -m benchmarks NAME``; every file with a ``main`` is one."""
