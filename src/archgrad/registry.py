@@ -23,6 +23,10 @@ PARTS: dict[str, dict[str, Any]] = {
         "entrannas": "archgrad.recipes.entrannas:ENTRANNAS",
         "entrannas-dst": "archgrad.recipes.entrannas:ENTRANNAS_DST",
         "random": "archgrad.recipes.random_cells:RANDOM",
+        "snas": "archgrad.recipes.snas:SNAS",
+        "snas-aggressive": "archgrad.recipes.snas:SNAS_AGGRESSIVE",
+        "snas-mild": "archgrad.recipes.snas:SNAS_MILD",
+        "snas-moderate": "archgrad.recipes.snas:SNAS_MODERATE",
     },
     "space": {
         "darts": "archgrad.space.darts:DartsSpace",
@@ -32,17 +36,20 @@ PARTS: dict[str, dict[str, Any]] = {
     },
     "relaxation": {
         "clipped": "archgrad.choices.clipped:Clipped",
+        "concrete": "archgrad.choices.concrete:Concrete",
         "softmax": "archgrad.choices.softmax:Softmax",
         "sparse": "archgrad.choices.sparse:Sparse",
     },
     "layout": {
         "all-engines": "archgrad.supernet.layout:AllEngines",
         "engines-at": "archgrad.supernet.layout:EnginesAt",
+        "sample-per-layer": "archgrad.supernet.layout:SamplePerLayer",
     },
     "schedule": {
         "always": "archgrad.engine.schedule:Always",
         "every": "archgrad.engine.schedule:Every",
         "informed": "archgrad.engine.informed:Informed",
+        "joint": "archgrad.engine.schedule:Joint",
         "never": "archgrad.engine.schedule:Never",
     },
     "hypergradient": {
@@ -56,6 +63,7 @@ PARTS: dict[str, dict[str, Any]] = {
         "threshold-pressure": "archgrad.engine.threshold:ThresholdPressure",
     },
     "derivation": {
+        "argmax-per-edge": "archgrad.engine.argmax:ArgmaxPerEdge",
         "non-zero": "archgrad.engine.nonzero:NonZero",
         "top-edges": "archgrad.engine.derive:TopEdges",
     },

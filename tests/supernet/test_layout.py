@@ -6,7 +6,7 @@ import pytest
 
 from archgrad.errors import InputError
 from archgrad.space.darts import DartsSpace
-from archgrad.supernet import AllEngines, EnginesAt, Seat
+from archgrad.supernet import AllEngines, EnginesAt, SamplePerLayer, Seat
 
 
 def test_all_engines_share_one_draw() -> None:
@@ -43,3 +43,7 @@ def test_layers_that_cannot_be_are_refused() -> None:
     for layers in ((), (-1, 2)):
         with pytest.raises(InputError, match=r"layout\.layers is"):
             EnginesAt(layers=layers)
+
+
+def test_a_sample_per_layer_gives_every_layer_a_draw_of_its_own() -> None:
+    assert SamplePerLayer()(KINDS) == tuple(Seat(engine=True, draw=layer) for layer in range(8))

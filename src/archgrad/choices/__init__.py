@@ -1,6 +1,7 @@
 """The trainable choices and their relaxations: how much of each candidate flows, and which run at all."""
 
 from archgrad.choices.clipped import Clipped
+from archgrad.choices.concrete import Concrete
 from archgrad.choices.mixing import Mixing, Support, full_support, transit
 from archgrad.choices.progress import Progress
 from archgrad.choices.relaxation import Relaxation
@@ -13,6 +14,7 @@ __all__ = [
     "ChoiceTable",
     "Choices",
     "Clipped",
+    "Concrete",
     "Mixing",
     "Progress",
     "Relaxation",

@@ -1,6 +1,7 @@
 """The search itself: the loop, when and with which gradient the choices learn, derivation, state."""
 
 from archgrad.engine.admm import Admm
+from archgrad.engine.argmax import ArgmaxPerEdge
 from archgrad.engine.derive import Derivation, TopEdges, derive
 from archgrad.engine.hypergradient import Bilevel, FirstOrder, Hypergradient, Unrolled
 from archgrad.engine.informed import Informed
@@ -8,18 +9,20 @@ from archgrad.engine.nonzero import NonZero
 from archgrad.engine.penalty import Penalty, View
 from archgrad.engine.proximity import Proximity
 from archgrad.engine.resource import Resource
-from archgrad.engine.schedule import Always, Every, Never, Schedule
+from archgrad.engine.schedule import Always, Every, Joint, Never, Schedule
 from archgrad.engine.threshold import ThresholdPressure
 
 __all__ = [
     "Admm",
     "Always",
+    "ArgmaxPerEdge",
     "Bilevel",
     "Derivation",
     "Every",
     "FirstOrder",
     "Hypergradient",
     "Informed",
+    "Joint",
     "Never",
     "NonZero",
     "Penalty",

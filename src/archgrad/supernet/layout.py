@@ -8,7 +8,7 @@ from typing import Protocol
 
 from archgrad.errors import InputError
 
-__all__ = ["AllEngines", "EnginesAt", "Layout", "Seat"]
+__all__ = ["AllEngines", "EnginesAt", "Layout", "SamplePerLayer", "Seat"]
 
 
 @dataclass(frozen=True)
@@ -84,3 +84,12 @@ class EnginesAt:
                     f"add one of these: {at}."
                 )
         return tuple(Seat(engine=layer in engines) for layer in range(len(kinds)))
+
+
+@dataclass(frozen=True)
+class SamplePerLayer:
+    """Every layer is an engine with a draw of its own; AllEngines shares one among the layers of a kind (SNAS)."""
+
+    def __call__(self, kinds: Sequence[str]) -> tuple[Seat, ...]:
+        """Return an engine's seat with its own draw for every layer."""
+        return tuple(Seat(draw=layer) for layer in range(len(kinds)))
