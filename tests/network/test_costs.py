@@ -19,6 +19,7 @@ from archgrad.network.costs import (
     edge_place,
     layer_sides,
     operation_cost,
+    stem_sides,
 )
 from archgrad.network.image import ImageNetwork
 from archgrad.network.modules import COSTS, OPERATIONS, Cost, make_operation
@@ -200,3 +201,10 @@ def test_a_cost_is_nothing_unless_said() -> None:
 def test_poolings_to_a_given_size_count_the_pixels_under_their_windows() -> None:
     cost = count_cost(nn.AdaptiveAvgPool2d(2), (3, 8, 6))
     assert cost == (0, 3 * 8 * 6, 3 * 8 * 6 + 3 * 4)
+
+
+def test_stems_keep_the_sides_or_leave_an_eighth_of_them() -> None:
+    state = torch.get_rng_state()
+    assert stem_sides("plain", (9, 16)) == ((9, 16), (9, 16))
+    assert stem_sides("imagenet", (224, 100)) == ((56, 25), (28, 13))
+    assert torch.equal(torch.get_rng_state(), state)

@@ -217,7 +217,10 @@ def test_the_cache_lies_where_the_user_says_or_where_caches_lie(monkeypatch: pyt
     assert cache_folder() == Path("/local/archgrad/Cache")
 
 
-def test_a_networks_latency_is_the_sum_of_all_its_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("stem", "side"), [("plain", 8), ("imagenet", 64)])
+def test_a_networks_latency_is_the_sum_of_all_its_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stem: str, side: int
+) -> None:
     """Parts take a thousandth of what they write; a network then takes what all its modules and sums write."""
     written: list[int] = []
 
@@ -226,15 +229,14 @@ def test_a_networks_latency_is_the_sum_of_all_its_parts(tmp_path: Path, monkeypa
 
     monkeypatch.setattr(latency, "measure", size)
     cell = archgrad.published("SNAS_MILD")
-    plan = blueprint(cell, cells=3, channels=2, in_channels=1, classes=5)
-    predicted = network_latency(table(tmp_path, pool_norm=True), plan, (8, 8))
-    network = archgrad.build(cell, cells=3, channels=2, in_channels=1, classes=5)
-    assert isinstance(network, ImageNetwork)
+    plan = blueprint(cell, cells=3, channels=2, in_channels=1, classes=5, stem=stem)
+    predicted = network_latency(table(tmp_path, pool_norm=True), plan, (side, side))
+    network = ImageNetwork(plan)
 
     def count(module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
         written.append(output.numel())
 
-    network.stem.register_forward_hook(count)
+    written.append(network.stem(torch.rand(2, 1, side, side)).numel())
     network.classifier.register_forward_hook(count)
     for layer in network.cells:
         assert isinstance(layer, Cell)
@@ -245,7 +247,7 @@ def test_a_networks_latency_is_the_sum_of_all_its_parts(tmp_path: Path, monkeypa
             edges = [index for index, (_, target) in enumerate(layer.edges) if target == node]
             for index in edges[1:]:
                 layer.operations[index].register_forward_hook(count)  # its sum
-    network.eval()(torch.rand(2, 1, 8, 8))
+    network.eval()(torch.rand(2, 1, side, side))
     assert predicted == pytest.approx(sum(written) / 1000)
 
 

@@ -16,10 +16,20 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from archgrad.errors import unknown
 from archgrad.network.image import ImageNetwork
-from archgrad.network.modules import COSTS, OPERATIONS, Cost, make_operation
+from archgrad.network.modules import COSTS, OPERATIONS, STEMS, Cost, make_operation
 from archgrad.space.skeleton import Layer
 
-__all__ = ["Cost", "Sides", "count_cost", "count_memory_access", "edge_place", "layer_sides", "operation_cost"]
+__all__ = [
+    "Cost",
+    "Sides",
+    "count_cost",
+    "count_memory_access",
+    "edge_place",
+    "halved",
+    "layer_sides",
+    "operation_cost",
+    "stem_sides",
+]
 
 Sides = tuple[int, int]
 """Height and width of a map."""
@@ -52,12 +62,24 @@ def halved(sides: Sides) -> Sides:
     return -(-sides[0] // 2), -(-sides[1] // 2)
 
 
+def stem_sides(stem: str, sides: Sides) -> tuple[Sides, Sides]:
+    """Return the sides of the two states that a stem hands to the first cell, the farther one first.
+
+    Args:
+        stem: its name, a key of :data:`archgrad.network.modules.STEMS`.
+        sides: height and width of the images.
+    """
+    with torch.device("meta"):
+        farther, nearer = STEMS[stem](1, 1).states(torch.zeros(2, 1, *sides))
+    return (farther.shape[2], farther.shape[3]), (nearer.shape[2], nearer.shape[3])
+
+
 def layer_sides(layers: Sequence[Layer], sides: Sides) -> tuple[Sides, ...]:
-    """Return the sides of every layer's input nodes; the stem keeps the images' sides, reductions halve them.
+    """Return the sides of every layer's input nodes; reductions halve them.
 
     Args:
         layers: of the supernet or the network, in order.
-        sides: height and width of the images.
+        sides: height and width of what the stem hands to the first cell.
     """
     found = []
     for layer in layers:

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from archgrad.network import modules
-from archgrad.network.costs import Sides, edge_place, halved, layer_sides
+from archgrad.network.costs import Sides, edge_place, halved, layer_sides, stem_sides
 from archgrad.network.latency_cache import LatencyCache
-from archgrad.network.modules import FactorizedReduce, ReluConvolutionNorm, Stem, make_operation
+from archgrad.network.modules import STEMS, FactorizedReduce, ReluConvolutionNorm, make_operation
 from archgrad.space.skeleton import Layer
 
 __all__ = ["LatencyTable", "apart", "measure", "network_latency"]
@@ -178,11 +178,12 @@ def network_latency(table: LatencyTable, blueprint: Mapping[str, Any], sides: Si
         blueprint: of an :class:`archgrad.network.image.ImageNetwork`.
         sides: height and width of the images.
     """
-    images, stem, classes = blueprint["in_channels"], blueprint["stem_channels"], blueprint["classes"]
-    layers = [Layer(**layer) for layer in blueprint["layers"]]
-    total = table.module(f"stem to {stem}", lambda: Stem(images, stem), images, sides)
-    sources, reduced = [(stem, sides)] * 2, False
-    for layer, inside in zip(layers, layer_sides(layers, sides), strict=True):
+    images, name, channels = blueprint["in_channels"], blueprint["stem"], blueprint["stem_channels"]
+    classes, layers = blueprint["classes"], [Layer(**layer) for layer in blueprint["layers"]]
+    total = table.module(f"{name} stem to {channels}", lambda: STEMS[name](images, channels), images, sides)
+    farther, nearer = stem_sides(name, sides)
+    sources, reduced = [(channels, farther), (channels, nearer)], STEMS[name].halves
+    for layer, inside in zip(layers, layer_sides(layers, nearer), strict=True):
         cell = blueprint["cells"][layer.cell]
         for (width, at), halve in zip(sources, (reduced, False), strict=True):
             total += _preprocess_latency(table, width, layer.channels, at, halve)
