@@ -12,6 +12,7 @@ from archgrad.choices import Progress
 from archgrad.engine.derive import derive as derive_cells
 from archgrad.errors import InputError, RunError
 from archgrad.recipes.assemble import describe, make_choices
+from archgrad.recipes.compatible import check_compatible
 from archgrad.runs import checkpoint
 from archgrad.runs.config import SearchConfig, resolve
 from archgrad.runs.directory import RunDirectory
@@ -77,7 +78,9 @@ def _with_rule(
             "Everything else was decided by the search."
         )
     layer: dict[str, Any] = {} if rule is None else {"derivation": dict(rule) if isinstance(rule, Mapping) else rule}
-    return resolve(stored.model_dump(), layer, given)
+    wanted = resolve(stored.model_dump(), layer, given)
+    check_compatible(wanted)
+    return wanted
 
 
 def _checkpoint(directory: RunDirectory, epoch: int | None) -> tuple[int, Mapping[str, Any]]:

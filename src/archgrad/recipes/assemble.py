@@ -11,6 +11,7 @@ from archgrad.choices import Choices, Relaxation
 from archgrad.engine.state import Parts, SearchState
 from archgrad.network.build import fitting_stem
 from archgrad.processes import Processes
+from archgrad.recipes.compatible import check_compatible
 from archgrad.runs.config import SearchConfig
 from archgrad.runs.parts import build_part
 from archgrad.space.cells import Space
@@ -32,7 +33,7 @@ class Assembled:
         processes: which of how many processes this is.
 
     Raises:
-        InputError: data, device or a part's option is wrong.
+        InputError: data, device or a part's option is wrong, or parts do not fit together.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Assembled:
         metrics: Mapping[str, Measure] | None = None,
         processes: Processes | None = None,
     ) -> None:
+        check_compatible(config)
         processes = processes or Processes()
         device = find_device(config.device)
         schedule = build_part("schedule", config.schedule.spec())
