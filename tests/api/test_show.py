@@ -110,3 +110,11 @@ def test_what_is_nothing_of_the_kind_is_said(tmp_path: Path, run: RunDirectory) 
 def test_sizes_are_checked(wrong: dict[str, Any]) -> None:
     with pytest.raises(archgrad.InputError):
         archgrad.show("DARTS_V1", **{**SMALL, **wrong})
+
+
+def test_latency_is_measured_if_asked_for() -> None:
+    assert archgrad.show("SNAS_MILD", **SMALL)["latency_ms"] is None
+    assert archgrad.show("SNAS_MILD", **SMALL, latency=True, batch=2, device="cpu")["latency_ms"] > 0
+    assert archgrad.show("SNAS_MILD", **SMALL)["memory_access"] > archgrad.show("SNAS_MILD", **SMALL)["parameters"]
+    with pytest.raises(archgrad.InputError, match="batch is 0"):
+        archgrad.show("SNAS_MILD", **SMALL, latency=True, batch=0)

@@ -11,9 +11,12 @@ import torch
 from torch import nn
 
 from archgrad import registry
+from archgrad.api.latency import measure_latency
 from archgrad.architecture import Architecture
 from archgrad.errors import ArchgradError, InputError, nearest
 from archgrad.network.build import build, count_flops
+from archgrad.network.costs import count_memory_access
+from archgrad.network.image import ImageNetwork
 from archgrad.network.saved import load_network
 from archgrad.published import names, published
 from archgrad.reporting.text import draw_text
@@ -24,6 +27,7 @@ from archgrad.tasks.data import open_data
 __all__ = ["find_architecture", "show"]
 
 MEBIBYTE = 2**20
+SIZES = ("network", "parameters", "flops", "memory_access", "latency_ms", "parameters_mb", "activations_mb")
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,9 @@ def show(
     channels: int | None = None,
     input_shape: Sequence[int] | None = None,
     classes: int | None = None,
+    latency: bool = False,
+    batch: int = 1,
+    device: str = "auto",
 ) -> dict[str, Any]:
     """Return cells as text, and the sizes of the network that is stacked of them.
 
@@ -55,10 +62,14 @@ def show(
         channels: channels of the first cell's nodes.
         input_shape: (C, H, W) of one image.
         classes: number of classes.
+        latency: whether to measure how long a forward takes here.
+        batch: images in that forward.
+        device: where; "auto" takes a GPU if there is one.
 
     Returns:
         Plain data: ``name``, ``text`` (the cells drawn), ``architecture``, ``network`` (cells, channels, input_shape,
         classes), ``parameters`` (without the auxiliary head), ``flops`` (multiply-adds of one image),
+        ``memory_access`` (numbers read and written for one image: weights and maps), ``latency_ms`` (if asked for),
         ``parameters_mb`` (float32) and ``activations_mb`` (what training keeps of one image for the backward), both in
         MiB. The sizes are None for cells whose networks this version cannot build.
 
@@ -68,7 +79,7 @@ def show(
     name, architecture, run = find_architecture(source)
     shown: dict[str, Any] = {"name": name, "text": draw_text(architecture), "architecture": architecture.to_dict()}
     if architecture.space not in registry.names("space"):
-        return shown | dict.fromkeys(("network", "parameters", "flops", "parameters_mb", "activations_mb"))
+        return shown | dict.fromkeys(SIZES)
     known = _size_of(run) if run else _Size()
     shape = tuple(known.input_shape if input_shape is None else input_shape)
     if len(shape) != 3 or min(shape) < 1:
@@ -81,11 +92,14 @@ def show(
     }
     sizes: dict[str, Any] = {key: network[key] for key in ("cells", "channels", "classes")}
     module = build(architecture, in_channels=shape[0], **sizes)
+    assert isinstance(module, ImageNetwork)
     parameters = sum(parameter.numel() for parameter in module.parameters())
     return shown | {
         "network": network,
         "parameters": parameters,
         "flops": count_flops(module, shape),
+        "memory_access": count_memory_access(module, shape),
+        "latency_ms": measure_latency(module, input_shape=shape, batch=batch, device=device) if latency else None,
         "parameters_mb": 4 * parameters / MEBIBYTE,
         "activations_mb": _activations(module, shape) / MEBIBYTE,
     }

@@ -6,12 +6,16 @@ from typing import Annotated
 
 import typer
 
-from archgrad.cli.options import JsonOption, PluginOption, SourceArgument, examples
+from archgrad.cli.options import DeviceOption, JsonOption, PluginOption, SourceArgument, examples
 from archgrad.cli.output import amount, kept_clean, mebibytes, print_facts, print_json, say
 from archgrad.errors import InputError
 
 NAME = "show"
-EXAMPLES = examples("archgrad show DARTS_V2", "archgrad show runs/darts-digits-s0 --cells 8 --channels 16")
+EXAMPLES = examples(
+    "archgrad show DARTS_V2",
+    "archgrad show runs/darts-digits-s0 --cells 8 --channels 16",
+    "archgrad show SNAS_MILD --latency --batch 8",
+)
 
 
 def command(
@@ -22,10 +26,13 @@ def command(
         str | None, typer.Option("--input-shape", metavar="CxHxW", help="Of one image, such as 3x32x32.")
     ] = None,
     classes: Annotated[int | None, typer.Option("--classes", metavar="N", help="Number of classes.")] = None,
+    latency: Annotated[bool, typer.Option("--latency", help="Measure the milliseconds of a forward here.")] = False,
+    batch: Annotated[int, typer.Option("--batch", metavar="N", help="Images in that forward.")] = 1,
+    device: DeviceOption = None,
     plugin: PluginOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Draw the cells; parameters, FLOPs and memory of their network.
+    """Draw the cells; parameters, FLOPs, memory and latency of their network.
 
     Sizes that are not given follow from the run; for an architecture alone they are those of DARTS on CIFAR-10.
     """
@@ -35,7 +42,16 @@ def command(
         from archgrad.api.show import show
 
         load_plugin(plugin)
-        shown = show(source, cells=cells, channels=channels, input_shape=shape, classes=classes)
+        shown = show(
+            source,
+            cells=cells,
+            channels=channels,
+            input_shape=shape,
+            classes=classes,
+            latency=latency,
+            batch=batch,
+            device=device or "auto",
+        )
     if as_json:
         print_json(shown)
         return
@@ -45,13 +61,16 @@ def command(
         say("This version cannot build networks of these cells, so their sizes are unknown.")
         return
     sides = "x".join(str(side) for side in network["input_shape"])
+    measured = {f"milliseconds, batch {batch}": amount(shown["latency_ms"])} if latency else {}
     print_facts(
         {
             "network": f"cells {network['cells']}, channels {network['channels']}",
             "images": f"{sides}, {network['classes']} classes",
             "parameters": f"{amount(shown['parameters'])}, {mebibytes(shown['parameters_mb'])}",
             "multiply-adds of one image": amount(shown["flops"]),
+            "numbers read and written": amount(shown["memory_access"]),
             "kept of one image in training": mebibytes(shown["activations_mb"]),
+            **measured,
         }
     )
 
