@@ -13,25 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.grad import conv2d_weight
 
-__all__ = ["FastDepthwise", "depthwise_input_gradient", "use_fast_depthwise"]
+from archgrad.supernet.depthwise import depthwise_input_gradient, depthwise_weight_gradient
 
-
-def depthwise_input_gradient(gradient: Tensor, weight: Tensor, sides: torch.Size, stride: int, dilation: int) -> Tensor:
-    """Return the gradient with respect to the input of a depthwise convolution that keeps the sides (but for stride).
-
-    Args:
-        gradient: of the output, [N, C, ceil(H/stride), ceil(W/stride)].
-        weight: [C, 1, k, k] with odd k.
-        sides: (H, W) of the input.
-        stride: 1 or more; the gradient is spread out over a grid of zeros first.
-        dilation: distance between the kernel's taps.
-    """
-    if stride > 1:
-        spread = gradient.new_zeros(*gradient.shape[:2], *sides).contiguous(memory_format=torch.channels_last)
-        spread[:, :, ::stride, ::stride] = gradient
-        gradient = spread
-    padding = dilation * (weight.shape[-1] // 2)
-    return functional.conv2d(gradient, weight.flip(2, 3), padding=padding, dilation=dilation, groups=weight.shape[0])
+__all__ = ["FastDepthwise", "use_fast_depthwise"]
 
 
 class _Depthwise(torch.autograd.Function):
@@ -50,7 +34,10 @@ class _Depthwise(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             to_x = depthwise_input_gradient(gradient, weight, x.shape[2:], stride, dilation)
         if ctx.needs_input_grad[1]:
-            to_weight = conv2d_weight(x, weight.shape, gradient, stride, padding, dilation, weight.shape[0])
+            if torch.is_grad_enabled():
+                to_weight = conv2d_weight(x, weight.shape, gradient, stride, padding, dilation, weight.shape[0])
+            else:
+                to_weight = depthwise_weight_gradient(x, gradient, weight.shape[-1], stride, dilation)
         return to_x, to_weight, None, None, None
 
 

@@ -13,9 +13,9 @@ from archgrad.choices.mixing import Mixing
 from archgrad.errors import InputError, unknown
 from archgrad.network.modules import STEMS, FactorizedReduce, ReluConvolutionNorm
 from archgrad.space.cells import CellSpace, Space
+from archgrad.supernet import fast_cell, reference
 from archgrad.supernet.fast import use_fast_depthwise
 from archgrad.supernet.plan import make_plan
-from archgrad.supernet.reference import evaluate_cell
 from archgrad.supernet.storage import Bank, CellStorage, Liveness
 
 __all__ = ["EVALUATIONS", "ImageSupernet", "MixedCell", "Mixings", "frozen_statistics"]
@@ -37,6 +37,7 @@ class MixedCell(nn.Module):
         halve: whether the farther input's sides are still twice as large as the nearest one's.
         share_features: one set of weights per (source, operation).
         node_norm: a non-affine batch norm on every node's sum.
+        fast: how it is evaluated.
     """
 
     def __init__(
@@ -48,9 +49,10 @@ class MixedCell(nn.Module):
         halve: bool,
         share_features: bool,
         node_norm: bool,
+        fast: bool = False,
     ) -> None:
         super().__init__()
-        self.cell, self.stride, self.share_features = cell, 2 if reduction else 1, share_features
+        self.cell, self.stride, self.share_features, self.fast = cell, 2 if reduction else 1, share_features, fast
         self.preprocess = nn.ModuleList(
             FactorizedReduce(source, channels, affine=False)
             if halve and index == 0
@@ -67,7 +69,8 @@ class MixedCell(nn.Module):
         states = [preprocess(x) for preprocess, x in zip(self.preprocess, inputs, strict=True)]
         plan = make_plan(self.cell, mixing.support, self.share_features)
         drop = drop if self.training else 0.0
-        nodes = evaluate_cell(plan, self.storage, states, mixing, list(self.node_norms), self.stride, drop)
+        evaluate = fast_cell.evaluate_cell if self.fast else reference.evaluate_cell
+        nodes = evaluate(plan, self.storage, states, mixing, list(self.node_norms), self.stride, drop)
         return torch.cat(nodes, dim=1)
 
     def live_slices(self, mixing: Mixing) -> Liveness:
@@ -137,14 +140,15 @@ class ImageSupernet(nn.Module):
         self.stem = STEMS[stem](in_channels, width, mean, std)
         self.cells = nn.ModuleList()
         sources, reduced = [width] * 2, self.stem.halves
+        fast = evaluation == "fast"
         for layer in self.layers:
             graph = space.cells[layer.cell]
             self.cells.append(
-                MixedCell(graph, sources, layer.channels, layer.reduction, reduced, share_features, node_norm)
+                MixedCell(graph, sources, layer.channels, layer.reduction, reduced, share_features, node_norm, fast)
             )
             sources, reduced = [sources[1], layer.channels * len(graph.output)], layer.reduction
         self.classifier = nn.Linear(sources[1], classes)
-        if evaluation == "fast":
+        if fast:
             use_fast_depthwise(self)
 
     @property
