@@ -67,6 +67,14 @@ def make_run(
                     "loss": loss,
                     "choice_loss": loss + 0.1,
                     "rate": 0.025,
+                    "schedule": {
+                        "gradient_square": 3.0 * math.exp(-step / 30) * (1 + wiggle),
+                        "average": 3.0 * math.exp(-step / 30),
+                        "threshold": 1.05 ** (step - 11 * (step // 11)),
+                        "taken": step // 11,
+                        "skipped": step - step // 11,
+                    },
+                    "penalties": {"admm": {"value": 0.01 * step, "primal_residual": 2.8 - 0.02 * step}},
                 }
             )
         events.append(_epoch(epoch, epochs, seed))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,14 +14,16 @@ import numpy
 import pytest
 from tests.reporting.runs import make_run
 
-from archgrad.reporting import choice_plots, credit_plots, plots
+from archgrad.reporting import choice_plots, credit_plots, monitor_plots, plots
 from archgrad.reporting.figures import LINES, panels, render, style
 from archgrad.reporting.record import Record, read_record
 
 PLOTS: dict[str, Callable[[Record, str], str | None]] = {
     "losses": plots.losses,
     "validation": plots.validation,
-    "monitor": plots.monitor,
+    "monitor": monitor_plots.monitor,
+    "schedule": monitor_plots.schedule,
+    "penalties": monitor_plots.penalties,
     "training_loss": plots.training_loss,
     "training_scores": plots.training_scores,
     "weights": lambda record, name: choice_plots.weights(record, "normal", name),
@@ -80,9 +83,25 @@ def test_curves_show_the_logged_numbers(record: Record) -> None:
     assert_shows(curve(svg, LINES[1], 12), numbers, [event["derived_validation"]["accuracy"] for event in epochs])
     svg = plots.training_scores(record, "p") or ""
     assert_shows(curve(svg, LINES[0], 9), list(range(1, 10)), [event["train_accuracy"] for event in trained])
-    svg = plots.monitor(record, "p") or ""
+    svg = monitor_plots.monitor(record, "p") or ""
     corners = ElementTree.fromstring(svg)
     assert {"entropy", "skip share"} <= set(corners.itertext()) and "warning" not in set(corners.itertext())
+
+
+def test_what_decided_about_the_choice_steps_stands_on_one_logarithmic_axis(record: Record) -> None:
+    steps = record.steps("search")
+    places = [0.5 + (k + 0.5) / 4 for k in range(48)]
+    svg = monitor_plots.schedule(record, "p") or ""
+    for colour, key in zip(LINES, ("gradient_square", "average", "threshold"), strict=False):
+        assert_shows(curve(svg, colour, 48), places, [math.log(event["schedule"][key]) for event in steps])
+    words = set(ElementTree.fromstring(svg).itertext())
+    assert {"gradient square", "average", "threshold"} <= words
+    assert not {"taken", "skipped"} & words  # the monitor counts them
+
+
+def test_penalties_show_what_they_told(record: Record) -> None:
+    words = set(ElementTree.fromstring(monitor_plots.penalties(record, "p") or "").itertext())
+    assert {"admm: value", "admm: primal residual"} <= words
 
 
 def test_weights_name_every_edge_and_candidate(record: Record) -> None:
@@ -149,12 +168,14 @@ def test_a_run_without_events_has_no_pictures(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("junk", JUNK, ids=lambda junk: json.dumps(junk))
 def test_junk_in_a_log_is_no_failure(tmp_path: Path, junk: Any) -> None:
-    keys = ("epoch", "loss", "validation", "derived_validation", "weights", "monitor", "architecture", "train_accuracy")
-    keys += ("credit",)
+    keys = ["epoch", "loss", "validation", "derived_validation", "weights", "monitor", "architecture", "train_accuracy"]
+    keys += ["credit"]
     events = [
         {"event": "epoch", "phase": phase, "epoch": 1, key: junk} for key in keys for phase in ("search", "train")
     ]
     events += [{"event": "epoch", "phase": "search", "epoch": 1} | dict.fromkeys(keys[1:], junk)]
+    for key in ("schedule", "penalties"):
+        events += [{"event": "step", "step": 1, "epoch": 1, key: value} for value in (junk, {"a": junk, "b": 2.0})]
     for event in events:
         record = Record(tmp_path, events=[event])
         for plot in PLOTS.values():
@@ -172,7 +193,7 @@ def test_one_epoch_and_gaps_are_drawn(tmp_path: Path) -> None:
 
 def test_what_hardly_changes_looks_flat(tmp_path: Path) -> None:
     events = [{"event": "epoch", "epoch": k, "monitor": {"entropy": 1 - k * 1e-6}} for k in range(5)]
-    svg = plots.monitor(Record(tmp_path, events=events), "p") or ""
+    svg = monitor_plots.monitor(Record(tmp_path, events=events), "p") or ""
     heights = curve(svg, LINES[0], 5)[:, 1]
     assert numpy.ptp(heights) < 0.1  # pixels
     assert max(len(word) for word in ElementTree.fromstring(svg).itertext() if "." in word) <= 6

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from archgrad._version import __version__
 from archgrad.errors import InputError
-from archgrad.reporting import choice_plots, credit_plots, plots, summary
+from archgrad.reporting import choice_plots, credit_plots, monitor_plots, plots, summary
 from archgrad.reporting.drawing import draw_cell
 from archgrad.reporting.notation import COLOURS, kinds_in, printable
 from archgrad.reporting.record import Record, read_record
@@ -113,7 +113,9 @@ def _run(record: Record, name: str, place: int) -> dict[str, Any]:
         ),
         ("Training of the derived network, loss", plots.training_loss(record, f"r{place}-train")),
         ("Training of the derived network, accuracy", plots.training_scores(record, f"r{place}-scores")),
-        ("Monitor", plots.monitor(record, f"r{place}-monitor")),
+        ("Monitor", monitor_plots.monitor(record, f"r{place}-monitor")),
+        ("Schedule of the choices", monitor_plots.schedule(record, f"r{place}-schedule")),
+        ("Penalties", monitor_plots.penalties(record, f"r{place}-penalties")),
     ]
     maps = [
         (f"Expected weights, {kind} cell", choice_plots.weights(record, kind, f"r{place}-weights{k}"))
