@@ -36,6 +36,8 @@ class Clock:
     def process_time(self) -> float:
         return self.worked
 
+    thread_time = process_time
+
     def run(self) -> None:
         duration = next(self.durations)
         self.now += duration
@@ -49,6 +51,19 @@ def test_a_measurement_is_the_median_after_warming_up(monkeypatch: pytest.Monkey
     assert measure(clock.run, CPU) == pytest.approx(12.0)
 
 
+@pytest.fixture
+def two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+
+
+def test_one_threads_own_clock_leaves_out_what_others_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(iter([2.0] * 60), share=0.25)
+    monkeypatch.setattr(latency, "time", clock)
+    monkeypatch.setattr(latency, "LONGEST_SECONDS", 100.0)
+    assert measure(clock.run, CPU) == pytest.approx(500.0)
+
+
+@pytest.mark.usefixtures("two_threads")
 def test_bursts_in_which_others_had_the_processor_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     disturbed = [2.0, 0.010, 3.0, 0.012, 2.0, 0.014]
     clock = Clock(iter([0.01, 0.01, 0.01, *disturbed * 3]), share=0.5)
@@ -57,6 +72,7 @@ def test_bursts_in_which_others_had_the_processor_are_left_out(monkeypatch: pyte
     assert measure(clock.run, CPU) == pytest.approx(12.0)
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_where_nothing_was_undisturbed_everything_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(iter([2.0] * 3 + [3.0] * 60), share=0.5)
     monkeypatch.setattr(latency, "time", clock)
@@ -74,6 +90,7 @@ def test_quick_calls_are_timed_in_bursts() -> None:
     assert calls > 100
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_what_sleeps_takes_as_long_as_it_sleeps() -> None:
     assert 5.0 <= measure(lambda: time.sleep(0.005), CPU) < 50.0
 

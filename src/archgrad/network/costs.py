@@ -20,7 +20,6 @@ from archgrad.network.modules import COSTS, OPERATIONS, STEMS, Cost, make_operat
 from archgrad.space.skeleton import Layer
 
 __all__ = [
-    "Cost",
     "Sides",
     "count_cost",
     "count_memory_access",

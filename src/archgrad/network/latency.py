@@ -1,8 +1,9 @@
 """Milliseconds of what networks are made of, measured on the user's device, and a whole network's as their sum.
 
 Everything is a forward in evaluation mode without gradients. A measurement warms up, then times bursts of calls, each
-long enough for the clock and ended by waiting for the device, and takes the median of the bursts. On a CPU, bursts in
-which this process was kept from running are left out, as long as there are others.
+long enough for the clock and ended by waiting for the device, and takes the median of the bursts. What other programs
+take of a CPU does not count: with one thread the clock is the thread's own; with several, bursts in which this process
+was kept from running are left out, as long as there are others.
 """
 
 from __future__ import annotations
@@ -56,13 +57,16 @@ def measure(run: Callable[[], object], device: torch.device) -> float:
 
 def _burst(run: Callable[[], object], device: torch.device, calls: int) -> tuple[float, bool]:
     """Return the seconds that each of so many calls took, and whether the process was running all the while."""
-    begin, worked = time.perf_counter(), time.process_time()
+    begin, worked, alone = time.perf_counter(), time.process_time(), time.thread_time()
     for _ in range(calls):
         run()
     _wait(device)
     seconds = time.perf_counter() - begin
-    quiet = device.type != "cpu" or time.process_time() - worked >= UNDISTURBED * seconds
-    return seconds / calls, quiet
+    if device.type != "cpu":
+        return seconds / calls, True
+    if torch.get_num_threads() == 1:
+        return (time.thread_time() - alone) / calls, True
+    return seconds / calls, time.process_time() - worked >= UNDISTURBED * seconds
 
 
 def _wait(device: torch.device) -> None:

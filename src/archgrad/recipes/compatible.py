@@ -19,6 +19,7 @@ _NEVER_ZERO = (
     "take relaxation=sparse or relaxation=clipped, or another derivation"
 )
 _NO_THRESHOLDS = "it has no thresholds to press on; relaxation=sparse has, or leave the penalty out"
+_NO_IMAGES = "it counts the operations of networks for images; leave the penalty out"
 
 _REASONS: dict[frozenset[Part], str] = {
     frozenset(pair): reason
@@ -28,6 +29,8 @@ _REASONS: dict[frozenset[Part], str] = {
         (("relaxation", "softmax"), ("penalty", "threshold-pressure"), _NO_THRESHOLDS),
         (("relaxation", "concrete"), ("penalty", "threshold-pressure"), _NO_THRESHOLDS),
         (("relaxation", "clipped"), ("penalty", "threshold-pressure"), _NO_THRESHOLDS),
+        (("space", "darts-rnn"), ("penalty", "resource"), _NO_IMAGES),
+        (("space", "two-input-rnn"), ("penalty", "resource"), _NO_IMAGES),
         (
             ("schedule", "joint"),
             ("hypergradient", "unrolled"),
@@ -62,7 +65,7 @@ def check_compatible(config: SearchConfig) -> None:
     problems = []
     for one, other in combinations(dict.fromkeys(parts_of(config)), 2):
         if reason := incompatible(one, other):
-            first, second = (one, other) if one[0] in ("relaxation", "schedule") else (other, one)
+            first, second = (one, other) if one[0] in ("relaxation", "schedule", "space") else (other, one)
             problems.append(f"{first[0]}={first[1]} does not go with {second[0]} {second[1]}: {reason}.")
     if problems:
         raise several("The parts do not fit together", problems)
