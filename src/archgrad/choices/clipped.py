@@ -33,8 +33,8 @@ def survivors(logits: Tensor, alive: Tensor, groups: Sequence[int]) -> tuple[Ten
     """Return who lives on: the living with alpha > 0, and where a group would lose all, its strongest one.
 
     Args:
-        logits: alpha, [rows, candidates].
-        alive: bool [rows, candidates].
+        logits: alpha, [rows, candidates], on the CPU.
+        alive: bool [rows, candidates], on the CPU.
         groups: for every row the node that it leads to.
 
     Returns:
@@ -42,7 +42,7 @@ def survivors(logits: Tensor, alive: Tensor, groups: Sequence[int]) -> tuple[Ten
     """
     positive = alive & (logits > 0)
     spared = torch.zeros_like(alive)
-    places = torch.tensor(groups, device=logits.device)
+    places = torch.tensor(groups)
     for group in dict.fromkeys(groups):
         rows = places == group
         if bool(alive[rows].any()) and not bool(positive[rows].any()):
@@ -85,7 +85,10 @@ class Clipped(Relaxation):
         The last one returns to its initial value 1 / K: at 0 it would pass nothing on and never learn again. Behind the
         node's norm the scale of a sole candidate makes no difference.
         """
-        alive, spared = survivors(table.logits, table.alive, table.groups)
+        # a small table is looked at on the CPU: one wait for a GPU instead of one per node
+        alive, spared = (
+            mask.to(table.alive.device) for mask in survivors(table.logits.cpu(), table.alive.cpu(), table.groups)
+        )
         table.alive.copy_(alive)
         table.logits.masked_fill_(~alive, 0.0)  # also what the optimiser's momentum moved since its death
         table.logits.masked_fill_(spared, 1.0 / table.logits.shape[1])
