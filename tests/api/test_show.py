@@ -49,10 +49,11 @@ def test_activations_grow_with_the_image() -> None:
     assert large == pytest.approx(4 * small, rel=0.05)
 
 
-def test_recurrent_cells_are_drawn_even_without_a_network() -> None:
+def test_recurrent_cells_are_shown_in_the_language_model_of_darts() -> None:
     shown = archgrad.show("DARTS_RNN_V2")
     assert "tanh" in shown["text"]
-    assert shown["parameters"] is None and shown["network"] is None
+    assert shown["parameters"] == 22_960_000
+    assert shown["network"] == {"hidden": 850, "tokens": 10_000}
 
 
 def test_a_file_and_an_architecture_show_the_same(tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from archgrad import registry
 from archgrad.api.latency import measure_latency
 from archgrad.architecture import Architecture
 from archgrad.errors import ArchgradError, InputError, nearest
-from archgrad.network.build import build, count_flops
+from archgrad.network.build import build, count_flops, count_parameters
 from archgrad.network.costs import count_memory_access
 from archgrad.network.image import ImageNetwork
+from archgrad.network.recurrent_build import is_recurrent
 from archgrad.network.saved import load_network
 from archgrad.published import names, published
 from archgrad.reporting.text import draw_text
@@ -28,6 +29,9 @@ __all__ = ["find_architecture", "show"]
 
 MEBIBYTE = 2**20
 SIZES = ("network", "parameters", "flops", "memory_access", "latency_ms", "parameters_mb", "activations_mb")
+
+PENN_TREEBANK = {"hidden": 850, "tokens": 10_000}
+"""The language model that a recurrent cell is shown in: DARTS' own, with tied embeddings."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,9 @@ def show(
         classes), ``parameters`` (without the auxiliary head), ``flops`` (multiply-adds of one image),
         ``memory_access`` (numbers read and written for one image: weights and maps), ``latency_ms`` (if asked for),
         ``parameters_mb`` (float32) and ``activations_mb`` (what training keeps of one image for the backward), both in
-        MiB. The sizes are None for cells whose networks this version cannot build.
+        MiB. The sizes are None for cells whose networks this version cannot build. A recurrent cell is shown in the
+        language model of DARTS on the Penn Treebank: ``network`` is its hidden units and tokens, and of its sizes the
+        parameters are given.
 
     Raises:
         InputError: it is none of these, or a size is not positive.
@@ -80,6 +86,10 @@ def show(
     shown: dict[str, Any] = {"name": name, "text": draw_text(architecture), "architecture": architecture.to_dict()}
     if architecture.space not in registry.names("space"):
         return shown | dict.fromkeys(SIZES)
+    if is_recurrent(architecture):
+        parameters = count_parameters(architecture, **PENN_TREEBANK)  # type: ignore[arg-type]
+        sizes = {"parameters": parameters, "parameters_mb": 4 * parameters / MEBIBYTE}
+        return shown | dict.fromkeys(SIZES) | {"network": dict(PENN_TREEBANK), **sizes}
     known = _size_of(run) if run else _Size()
     shape = tuple(known.input_shape if input_shape is None else input_shape)
     if len(shape) != 3 or min(shape) < 1:
@@ -90,8 +100,8 @@ def show(
         "input_shape": list(shape),
         "classes": known.classes if classes is None else classes,
     }
-    sizes: dict[str, Any] = {key: network[key] for key in ("cells", "channels", "classes")}
-    module = build(architecture, in_channels=shape[0], **sizes)
+    stack: dict[str, Any] = {key: network[key] for key in ("cells", "channels", "classes")}
+    module = build(architecture, in_channels=shape[0], **stack)
     assert isinstance(module, ImageNetwork)
     parameters = sum(parameter.numel() for parameter in module.parameters())
     return shown | {

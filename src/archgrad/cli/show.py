@@ -60,13 +60,18 @@ def command(
     if network is None:
         say("This version cannot build networks of these cells, so their sizes are unknown.")
         return
+    parameters = f"{amount(shown['parameters'])}, {mebibytes(shown['parameters_mb'])}"
+    if "tokens" in network:
+        words = f"language model, {network['hidden']} units, {network['tokens']} tokens, tied embeddings"
+        print_facts({"network": words, "parameters": parameters})
+        return
     sides = "x".join(str(side) for side in network["input_shape"])
     measured = {f"milliseconds, batch {batch}": amount(shown["latency_ms"])} if latency else {}
     print_facts(
         {
             "network": f"cells {network['cells']}, channels {network['channels']}",
             "images": f"{sides}, {network['classes']} classes",
-            "parameters": f"{amount(shown['parameters'])}, {mebibytes(shown['parameters_mb'])}",
+            "parameters": parameters,
             "multiply-adds of one image": amount(shown["flops"]),
             "numbers read and written": amount(shown["memory_access"]),
             "kept of one image in training": mebibytes(shown["activations_mb"]),
