@@ -97,6 +97,7 @@ def test_what_decided_about_the_choice_steps_stands_on_one_logarithmic_axis(reco
     words = set(ElementTree.fromstring(svg).itertext())
     assert {"gradient square", "average", "threshold"} <= words
     assert not {"taken", "skipped"} & words  # the monitor counts them
+    assert "1" in words and not [word for word in words if "$" in word]  # labels of powers of ten are plain numbers
 
 
 def test_penalties_show_what_they_told(record: Record) -> None:

@@ -76,6 +76,8 @@ def schedule(record: Record, name: str) -> str | None:
             draw_line(axes, x, y, color=colour, label=key.replace("_", " "), alpha=0.35 if faint else 1.0)
         if all(0 < value < MOST or math.isnan(value) for _, y in told.values() for value in y):
             axes.set_yscale("log")
+            axes.yaxis.set_major_formatter("{x:g}")  # its own labels would be formulas, which stay unread here
+            axes.yaxis.set_minor_formatter("")
         finish(axes, "")
         return render(figure, name, "What decided about the choice steps, at every logged step")
 
