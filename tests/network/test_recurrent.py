@@ -11,8 +11,9 @@ from tests.network.recurrent_by_hand import Array, highway_step, two_input_step
 from torch import Tensor, nn
 
 from archgrad.architecture import Architecture, Cell, Edge
-from archgrad.network.recurrent import LIMIT, Recurrence, SequenceNorm, TwoInputCell, average, variational_mask
+from archgrad.network.recurrent import LIMIT, SequenceNorm, average, variational_mask
 from archgrad.network.recurrent_build import recurrence_blueprint
+from archgrad.network.recurrent_cells import Recurrence, TwoInputCell
 from archgrad.published import published
 
 # two edges into node 2, and into one operand of node 3

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from archgrad.network.recurrent import Recurrence, variational_mask
+from archgrad.network.recurrent import variational_mask
+from archgrad.network.recurrent_cells import Recurrence
 
 __all__ = ["ForecastEnds", "ForecastNetwork", "LanguageEnds", "LanguageNetwork"]
 
@@ -77,8 +78,8 @@ class ForecastNetwork(nn.Module):
     """A derived recurrent cell that forecasts: windows [N, T, F] -> the next values [N, horizon, targets].
 
     Args:
-        blueprint: plain data with ``recurrence`` (see :class:`archgrad.network.recurrent.Recurrence`), ``horizon``,
-            ``targets``, ``mean``, ``std`` and ``anchor``.
+        blueprint: plain data with ``recurrence`` (see :class:`archgrad.network.recurrent_cells.Recurrence`),
+            ``horizon``, ``targets``, ``mean``, ``std`` and ``anchor``.
     """
 
     def __init__(self, blueprint: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from archgrad import registry
 from archgrad.architecture import Architecture
 from archgrad.errors import InputError, unknown
 from archgrad.network.heads import ForecastNetwork, LanguageNetwork
-from archgrad.network.recurrent import Recurrence
+from archgrad.network.recurrent_cells import Recurrence
 
 __all__ = ["build_recurrent", "is_recurrent", "recurrence_blueprint", "recurrent_network"]
 
@@ -39,7 +39,7 @@ def recurrence_blueprint(
     dropout_hidden: float = 0.0,
     spread: float | None = None,
 ) -> dict[str, Any]:
-    """Return everything that :class:`archgrad.network.recurrent.Recurrence` needs, as plain data that JSON can hold.
+    """Return what :class:`archgrad.network.recurrent_cells.Recurrence` is built from, as plain data that JSON can hold.
 
     Args:
         architecture: with a recurrent cell.

@@ -11,8 +11,9 @@ from torch import nn
 from archgrad.architecture import Architecture
 from archgrad.architecture import Cell as FixedCell
 from archgrad.errors import InputError
-from archgrad.network.recurrent import Recurrence, SequenceNorm
+from archgrad.network.recurrent import SequenceNorm
 from archgrad.network.recurrent_build import recurrence_blueprint
+from archgrad.network.recurrent_cells import Recurrence
 from archgrad.supernet.recurrent import RecurrentSupernet
 
 __all__ = ["as_in_recurrent_supernet", "inherit_recurrence"]
