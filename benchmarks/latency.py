@@ -10,6 +10,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,9 @@ import torch
 import archgrad
 from archgrad.choices import Choices, Progress, Softmax
 from archgrad.engine.derive import TopEdges, derive
+from archgrad.network.build import blueprint
+from archgrad.network.latency import LatencyTable, network_latency
+from archgrad.tasks.data import find_device
 
 __all__ = ["main", "pearson", "random_cells", "rank_correlation", "run"]
 
@@ -41,33 +45,49 @@ def pearson(one: Any, other: Any) -> float:
     return float(np.asarray(np.corrcoef(one, other))[0, 1])
 
 
-def run(count: int, seed: int, rounds: int, batch: int, device: str, **size: Any) -> dict[str, Any]:
+def run(
+    count: int, seed: int, rounds: int, batch: int, device: str, cells: int, channels: int, side: int
+) -> dict[str, Any]:
     """Predict and measure so many random cells.
 
     Args:
         count: number of cells.
         seed: of the cells.
-        rounds: how often every network is measured; the networks take turns, and the quickest turn of each counts:
+        rounds: how often everything is measured, operations and networks in turns; the quickest turn of each counts:
             what else the machine does can only make a forward slower.
         batch: images in one forward.
         device: where.
-        **size: ``cells``, ``channels``, ``input_shape`` and ``classes`` of the networks.
+        cells: in a network.
+        channels: of a network's first cell.
+        side: of the images, in pixels.
     """
-    options: dict[str, Any] = {"batch": batch, "device": device, **size}
-    architectures = random_cells(count, seed)
-    predicted = [archgrad.predict_latency(cell, **options) for cell in architectures]
-    build = {"cells": size["cells"], "channels": size["channels"], "classes": size["classes"]}
-    networks = [archgrad.build(cell, in_channels=size["input_shape"][0], **build) for cell in architectures]
-    turns = [
-        [archgrad.measure_latency(net, input_shape=size["input_shape"], batch=batch, device=device) for net in networks]
-        for _ in range(rounds)
-    ]
+    size: dict[str, Any] = {"cells": cells, "channels": channels, "classes": 10}
+    architectures, shape = random_cells(count, seed), (3, side, side)
+    plans = [blueprint(architecture, in_channels=shape[0], **size) for architecture in architectures]
+    networks = [archgrad.build(architecture, in_channels=shape[0], **size) for architecture in architectures]
+    quickest: dict[str, float] = {}
+    turns = []
+    for _ in range(rounds):
+        with TemporaryDirectory() as folder:  # nothing is taken from the cache: every round measures anew
+            table = LatencyTable(find_device(device), batch, folder=Path(folder))
+            for plan in plans:
+                network_latency(table, plan, (side, side))
+        quickest = {key: min(ms, quickest.get(key, ms)) for key, ms in table.used.items()}
+        turns.append([archgrad.measure_latency(net, input_shape=shape, batch=batch, device=device) for net in networks])
+    table.used.update(quickest)
+    predicted = [network_latency(table, plan, (side, side)) for plan in plans]
     measured = np.min(turns, axis=0).tolist()
-    flops = [archgrad.count_flops(network, size["input_shape"]) for network in networks]
+    flops = [archgrad.count_flops(network, shape) for network in networks]
     return {
         "cells": count,
         "seed": seed,
-        "network": {**size, "batch": batch, "threads": torch.get_num_threads(), "torch": torch.__version__},
+        "network": {
+            **size,
+            "input_shape": shape,
+            "batch": batch,
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+        },
         "rank_correlation": rank_correlation(predicted, measured),
         "correlation": pearson(predicted, measured),
         "rank_correlation_of_flops": rank_correlation(flops, measured),
@@ -83,7 +103,7 @@ def main(words: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks latency", description=__doc__)
     parser.add_argument("--cells", type=int, default=30, metavar="N", help="random cells")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="turns of every network")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="turns of every operation and network")
     parser.add_argument("--layers", type=int, default=8, metavar="N", help="cells in a network")
     parser.add_argument("--channels", type=int, default=16, metavar="N")
     parser.add_argument("--side", type=int, default=32, metavar="N", help="of the images, in pixels")
@@ -91,17 +111,8 @@ def main(words: list[str]) -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--output", type=Path, metavar="FILE")
     given = parser.parse_args(words)
-    found = run(
-        given.cells,
-        given.seed,
-        given.rounds,
-        given.batch,
-        given.device,
-        cells=given.layers,
-        channels=given.channels,
-        input_shape=(3, given.side, given.side),
-        classes=10,
-    )
+    size = {"cells": given.layers, "channels": given.channels, "side": given.side}
+    found = run(given.cells, given.seed, given.rounds, given.batch, given.device, **size)
     if given.output:
         given.output.write_text(json.dumps(found, indent=1) + "\n")
     print(f"rank correlation of predicted and measured latency: {found['rank_correlation']:.3f} ({given.cells} cells)")

@@ -29,7 +29,7 @@ def test_everything_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ARCHGRAD_CACHE", str(tmp_path / "cache"))
-    sizes = "--layers 1 --channels 2 --side 4 --batch 1 --rounds 1 --device cpu"
+    sizes = "--layers 1 --channels 2 --side 4 --batch 1 --rounds 2 --device cpu"
     main([*sizes.split(), "--cells", "3", "--output", str(tmp_path / "found.json")])
     found = json.loads((tmp_path / "found.json").read_text())
     assert len(found["predicted_ms"]) == len(found["measured_ms"]) == len(found["flops"]) == 3
