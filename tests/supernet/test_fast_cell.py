@@ -13,8 +13,6 @@ from archgrad.choices.mixing import Support, support_of
 from archgrad.space.darts import DartsSpace
 from archgrad.supernet import ImageSupernet
 
-TOLERANCE = {"rtol": 1e-9, "atol": 1e-9}
-
 
 def pair(
     cells: int = 3,
@@ -75,7 +73,9 @@ def assert_equal(expected: list[Tensor | None], found: list[Tensor | None]) -> N
         blank = one if one is not None else other
         if blank is not None:
             zero = torch.zeros_like(blank)
-            torch.testing.assert_close(zero if other is None else other, zero if one is None else one, **TOLERANCE)
+            torch.testing.assert_close(
+                zero if other is None else other, zero if one is None else one, rtol=1e-9, atol=1e-9
+            )
 
 
 @settings(max_examples=15, deadline=None, phases=(Phase.generate,))

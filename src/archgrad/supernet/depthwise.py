@@ -62,7 +62,8 @@ def depthwise_weight_gradient(x: Tensor, gradient: Tensor, kernel: int, stride: 
         x, gradient, dilation = _phases(x, dilation), _phases(gradient, dilation), 1
     channels, reach = x.shape[1], dilation * (kernel // 2)
     if kernel <= STRIPE or dilation > 1:
-        return conv2d_weight(x, [channels, 1, kernel, kernel], gradient, stride, reach, dilation, channels)
+        whole: Tensor = conv2d_weight(x, [channels, 1, kernel, kernel], gradient, stride, reach, dilation, channels)
+        return whole
     padded = functional.pad(x, (reach, reach, 0, 0))
     stripes = []
     for start in range(0, kernel, STRIPE):
@@ -70,9 +71,7 @@ def depthwise_weight_gradient(x: Tensor, gradient: Tensor, kernel: int, stride: 
         # as many columns of the input as this stripe of the kernel passes over
         width = (gradient.shape[3] - 1) * stride + columns
         seen = padded[:, :, :, start : start + width].contiguous(memory_format=torch.channels_last)
-        stripes.append(
-            conv2d_weight(seen, [channels, 1, kernel, columns], gradient, stride, (reach, 0), 1, channels)  # type: ignore[arg-type]
-        )
+        stripes.append(conv2d_weight(seen, [channels, 1, kernel, columns], gradient, stride, (reach, 0), 1, channels))
     return torch.cat(stripes, dim=3)
 
 

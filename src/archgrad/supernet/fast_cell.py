@@ -1,20 +1,16 @@
 """The fast evaluation of a cell: everything that leaves a node is computed together, and nothing is kept twice.
 
 The reference walks over the rows of a plan; here the rows of one source are grouped by kind, with all slices side by
-side, and one autograd function adds all their terms for all later nodes. Rows that are not known (operations of a user's
-own) go the reference's way beside it.
-
-The functions' gradients can be differentiated again: under ``create_graph`` their backward runs the forward's formulas
-once more under autograd, at the plain price in time and memory, and says so once in the log.
+side, and one autograd function (:mod:`archgrad.supernet.leaving`) adds all their terms for all later nodes. Rows that
+it does not know, such as operations of a user's own, go the reference's way beside it.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -22,17 +18,15 @@ from torch import Tensor, nn
 from archgrad.choices.mixing import Mixing
 from archgrad.network.modules import DilatedConvolution, FactorizedReduce, Pool, SeparableConvolution
 from archgrad.supernet import reference
-from archgrad.supernet.fast_terms import Depthwise, Halved, Moments, Node, Pooled, Separable, Term, means_of
-from archgrad.supernet.folded import as_matrix, column_means, covariances, fold, pull_back
+from archgrad.supernet.folded import Span, packed
+from archgrad.supernet.leaving import Kind, Leaving, Moments, Shared, Spec
 from archgrad.supernet.plan import Plan, Row
 from archgrad.supernet.storage import Bank, CellStorage, StackedBank
 
 __all__ = ["evaluate_cell"]
 
-log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Group:
     """All rows of one operation that leave one source.
 
@@ -51,16 +45,25 @@ class Group:
         """The entries as if all slices were one: for operations whose slices are equal."""
         return (tuple(min(column) for column in zip(*self.entries, strict=True)),)
 
+    def spans(self, channels: int, nothing: int) -> tuple[Span, ...]:
+        """Return which slices are multiplied together, into which targets; ``nothing`` is the entry of no weight."""
+        pack, found = packed(channels), []
+        for first in range(0, len(self.slices), pack):
+            rows = self.entries[first : first + pack]
+            used = [target for row in rows for target, entry in enumerate(row) if entry != nothing]
+            found.append(Span(first, first + len(rows), min(used), max(used) + 1 - min(used), min(used)))
+        return tuple(found)
+
 
 @lru_cache(maxsize=4096)
-def groups_of(plan: Plan, source: int, candidates: int, rows: int) -> tuple[tuple[int, ...], tuple[Group, ...]]:
+def groups_of(plan: Plan, source: int, rows: int, candidates: int) -> tuple[tuple[int, ...], tuple[Group, ...]]:
     """Return the targets that a source has terms for, and its rows by operation.
 
     Args:
         plan: of the cell.
         source: the node.
+        rows: of the mixing.
         candidates: columns of the mixing.
-        rows: rows of the mixing.
     """
     mine = [row for row in plan.rows if row.source == source]
     targets = tuple(sorted({row.target for row in mine}))
@@ -94,6 +97,7 @@ def evaluate_cell(
     if plain or pixels < 2:
         return reference.evaluate_cell(plan, storage, inputs, mixing, norms, stride, drop)
     states = list(inputs)
+    rows, candidates = mixing.weights.shape
     weights = torch.cat([mixing.weights.flatten(), mixing.weights.new_zeros(1)])
     totals: dict[int, Tensor] = {}
 
@@ -106,19 +110,17 @@ def evaluate_cell(
             if total is None:
                 total = torch.zeros_like(inputs[0][:, :, ::stride, ::stride])
             states.append(norms[source - len(inputs)](total))
-        targets, groups = groups_of(plan, source, mixing.weights.shape[1], mixing.weights.shape[0])
-        known, unknown = [], []
+        targets, groups = groups_of(plan, source, rows, candidates)
+        if not groups:
+            continue
+        collected = _Collected(channels, rows * candidates)
         for group in groups:
-            term = _known(storage.bank(source, group.operation), group)
-            if term is None:
-                unknown.append(group)
-            else:
-                known.append((group, term))
-        if known:
-            terms = _leave(states[source], stride if source < len(inputs) else 1, weights, known)
-            for target, term_ in zip(targets, terms.split(channels, dim=1), strict=True):
-                add(target, term_)
-        for row, feature in _plainly(storage, states[source], plan, unknown, source):
+            collected.take(group, storage.bank(source, group.operation))
+        if collected.index:
+            sums = collected.sums(states[source], stride if source < len(inputs) else 1, weights, len(targets))
+            for target, term in zip(targets, sums.split(channels, dim=1), strict=True):
+                add(target, term)
+        for row, feature in _plainly(storage, states[source], plan, collected.unknown, source):
             add(row.target, mixing.weights[row.edge, row.candidate] * feature)
     return states[len(inputs) :]
 
@@ -138,90 +140,132 @@ def _plainly(
     return found
 
 
-@dataclass(frozen=True)
-class _Known:
-    """An operation that the fast path knows: its term (None: the identity), its weights and its batch norms."""
-
-    term: Term | None
-    tensors: tuple[Tensor, ...]
-    norms: tuple[nn.BatchNorm2d, ...]
-    entries: tuple[tuple[int, ...], ...]
-
-
-def _known(bank: Bank, group: Group) -> _Known | None:
-    """Return how the fast path evaluates a group of rows, or None if it does not know the operation."""
-    if not isinstance(bank, StackedBank):
-        return None
-    operation = bank.operation
-    every = len(group.slices) == bank.slices
-
-    def pick(weight: Tensor) -> Tensor:
-        return weight if every else weight[list(group.slices)]
-
-    def kernel(layer: nn.Module) -> Tensor:
-        weight = pick(cast(Tensor, layer.weight))
-        return weight.reshape(-1, *weight.shape[2:])
-
-    def pointwise(layer: nn.Module) -> Tensor:
-        return pick(cast(Tensor, layer.weight)).flatten(2)
-
-    slices = len(group.slices)
-    if type(operation) is nn.Identity:
-        return _Known(None, (), (), group.merged)
-    if type(operation) is Pool:
-        kind = "max" if isinstance(operation.pool, nn.MaxPool2d) else "average"
-        norm = operation.norm
-        if not isinstance(norm, nn.BatchNorm2d):
-            return None
-        return _Known(Pooled(kind, norm.eps), (), (norm,), group.merged)
-    if type(operation) is FactorizedReduce:
-        even, odd = pointwise(operation.even), pointwise(operation.odd)
-        nothing = even.new_zeros(slices, max(even.shape[1], odd.shape[1]), even.shape[2])
-        both = torch.cat(
-            [
-                torch.cat([even, nothing[:, : even.shape[1]]], dim=2),
-                torch.cat([nothing[:, : odd.shape[1]], odd], dim=2),
-            ],
-            dim=1,
-        )
-        return _Known(Halved(operation.norm.eps), (both,), (operation.norm,), group.entries)
-    if type(operation) is DilatedConvolution:
-        _, spatial, point, norm = operation
-        term = Depthwise(slices, cast(nn.Conv2d, spatial).dilation[0], cast(nn.BatchNorm2d, norm).eps)
-        return _Known(term, (kernel(spatial), pointwise(point)), (cast(nn.BatchNorm2d, norm),), group.entries)
-    if type(operation) is SeparableConvolution:
-        _, spatial, point, norm, _, spatial_2, point_2, norm_2 = operation
-        tensors = kernel(spatial), pointwise(point), kernel(spatial_2), pointwise(point_2)
-        both_norms = cast(nn.BatchNorm2d, norm), cast(nn.BatchNorm2d, norm_2)
-        return _Known(Separable(slices, both_norms[0].eps), tensors, both_norms, group.entries)
-    return None
-
-
-def _leave(x: Tensor, stride: int, weights: Tensor, known: Sequence[tuple[Group, _Known]]) -> Tensor:
-    """Return the sums [N, targets C, H', W'] of everything known that leaves a node, and move the running statistics.
+class _Collected:
+    """The operations that leave one source, as the fast path wants them; the rest is left in ``unknown``.
 
     Args:
-        x: the node's state.
-        stride: of the operations.
-        weights: the flattened mixing with a zero behind it.
-        known: the operations.
+        channels: of every node.
+        nothing: the entry of no weight.
     """
-    entries = torch.tensor([entry for _, each in known for row in each.entries for entry in row])
-    targets = len(known[0][1].entries[0])
-    record: list[Moments] = []
-    spec = _Spec(tuple((each.term, len(each.tensors), len(each.entries)) for _, each in known), stride, targets, record)
-    tensors = [tensor for _, each in known for tensor in each.tensors]
-    x = x.contiguous(memory_format=torch.channels_last)
-    out: Tensor = _Leaving.apply(spec, x, weights[entries].view(-1, targets), *tensors)  # type: ignore[no-untyped-call]
-    pixels = out.shape[0] * out.shape[2] * out.shape[3]
-    for (group, each), moments in zip(known, record, strict=True):
-        for norm, (mean, variance) in zip(each.norms, moments, strict=True):
-            _track(norm, group.slices, mean, variance * (pixels / (pixels - 1)))
-    return out
+
+    def __init__(self, channels: int, nothing: int) -> None:
+        self.channels, self.nothing = channels, nothing
+        self.eps: float | None = None
+        self.unknown: list[Group] = []
+        self.identity: list[tuple[int, ...]] = []
+        self.pools: list[tuple[str, Group, nn.BatchNorm2d]] = []
+        self.halved: tuple[Group, nn.BatchNorm2d, Tensor] | None = None
+        self.kinds: list[tuple[Kind, Group, tuple[nn.BatchNorm2d, ...], tuple[Tensor, ...]]] = []
+
+    @property
+    def index(self) -> tuple[tuple[int, ...], ...]:
+        """The entries of all rows of weights, in the order of :class:`Spec`."""
+        rows = [*self.identity]
+        for _, group, _ in self.pools:
+            rows += group.merged
+        if self.halved is not None:
+            rows += self.halved[0].entries
+        for _, group, _, _ in self.kinds:
+            rows += group.entries
+        return tuple(rows)
+
+    def take(self, group: Group, bank: Bank) -> None:
+        """Sort a group in by the type of its operation."""
+        operation = bank.operation if isinstance(bank, StackedBank) else None
+        norms = [layer for layer in operation.modules() if isinstance(layer, nn.BatchNorm2d)] if operation else []
+        if operation is None or any(norm.eps != (self.eps or norm.eps) or norm.affine for norm in norms):
+            self.unknown.append(group)
+            return
+        slices, every = len(group.slices), len(group.slices) == cast(StackedBank, bank).slices
+
+        def pick(layer: nn.Module) -> Tensor:
+            weight = cast(Tensor, layer.weight)
+            return weight if every else weight[list(group.slices)]
+
+        if type(operation) is nn.Identity:
+            self.identity += group.merged
+        elif type(operation) is Pool and norms:
+            kind = "max" if isinstance(operation.pool, nn.MaxPool2d) else "average"
+            self.pools.append((kind, group, norms[0]))
+        elif type(operation) is FactorizedReduce:
+            even, odd = pick(operation.even).flatten(2), pick(operation.odd).flatten(2)
+            upper = torch.cat([even, torch.zeros_like(even)], dim=2)
+            lower = torch.cat([torch.zeros_like(odd), odd], dim=2)
+            self.halved = group, norms[0], torch.cat([upper, lower], dim=1)
+        elif type(operation) in (DilatedConvolution, SeparableConvolution):
+            layers = [layer for layer in operation.modules() if isinstance(layer, nn.Conv2d)]
+            shape = Kind(
+                slices,
+                layers[0].kernel_size[0],
+                layers[0].dilation[0],
+                type(operation) is SeparableConvolution,
+                group.spans(self.channels, self.nothing),
+            )
+            self.kinds.append((shape, group, tuple(norms), tuple(pick(layer) for layer in layers)))
+        else:
+            self.unknown.append(group)
+            return
+        self.eps = norms[0].eps if norms else self.eps
+
+    def sums(self, x: Tensor, stride: int, weights: Tensor, targets: int) -> Tensor:
+        """Return the sums [N, targets C, H', W'] of everything known, and move the running statistics.
+
+        Args:
+            x: the node's state.
+            stride: of the operations.
+            weights: the flattened mixing with a zero behind it.
+            targets: how many sums.
+        """
+        shared = [Shared(tuple(kind for kind, _, _ in self.pools), len(self.pools))] if self.pools else []
+        tensors: list[Tensor] = []
+        if self.halved is not None:
+            shared.append(Shared((), len(self.halved[0].slices)))
+            tensors.append(self.halved[2])
+        for _, _, _, its in self.kinds:
+            tensors += its
+        kinds = tuple(kind for kind, _, _, _ in self.kinds)
+        spec = Spec(stride, targets, bool(self.identity), tuple(shared), kinds, self.eps or 0.0)
+        moments = Moments()
+        x = x.contiguous(memory_format=torch.channels_last)
+        rows = weights[_index(self.index)]
+        out: Tensor = Leaving.apply(spec, moments, x, rows, *tensors)  # type: ignore[no-untyped-call]
+        self._track(moments, out.shape[0] * out.shape[2] * out.shape[3])
+        return out
+
+    @torch.no_grad()
+    def _track(self, moments: Moments, pixels: int) -> None:
+        """Move the running statistics of the slices that ran."""
+        correction = pixels / (pixels - 1)
+        found = iter(moments.shared)
+        if self.pools:
+            mean, variance = next(found)
+            for index, (_, group, norm) in enumerate(self.pools):
+                _move(norm, group.slices, mean[index], variance[index] * correction)
+        if self.halved is not None:
+            mean, variance = next(found)
+            _move(self.halved[1], self.halved[0].slices, mean, variance * correction)
+        at, inner_at = 0, 0
+        last, inner = (
+            None if each is None else (each[0], each[1] * correction) for each in (moments.last, moments.inner)
+        )
+        for kind, group, norms, _ in self.kinds:
+            assert last is not None
+            here = slice(at, at + kind.slices)
+            _move(norms[-1], group.slices, last[0][here], last[1][here])
+            at += kind.slices
+            if kind.separable:
+                assert inner is not None
+                here = slice(inner_at, inner_at + kind.slices)
+                _move(norms[0], group.slices, inner[0][here], inner[1][here])
+                inner_at += kind.slices
 
 
-@torch.no_grad()
-def _track(norm: nn.BatchNorm2d, slices: tuple[int, ...], mean: Tensor, variance: Tensor) -> None:
+@lru_cache(maxsize=4096)
+def _index(entries: tuple[tuple[int, ...], ...]) -> Tensor:
+    return torch.tensor(entries)
+
+
+def _move(norm: nn.BatchNorm2d, slices: tuple[int, ...], mean: Tensor, variance: Tensor) -> None:
     """Move the running statistics [all slices, C] of the slices that ran, as the batch norm itself does."""
     if not (norm.training and norm.track_running_stats) or norm.running_mean is None or norm.running_var is None:
         return
@@ -229,149 +273,13 @@ def _track(norm: nn.BatchNorm2d, slices: tuple[int, ...], mean: Tensor, variance
     every = len(slices) == norm.running_mean.shape[0]
     at = slice(None) if every else list(slices)
     norm.num_batches_tracked[at] += 1
-    if norm.momentum is None:
-        share: Tensor | float = 1.0 / norm.num_batches_tracked[at].to(mean.dtype).unsqueeze(1)
+    share: Tensor | float
+    if norm.momentum is None:  # the plain average of all batches
+        share = 1.0 / norm.num_batches_tracked[at].to(mean.dtype).unsqueeze(1)
     else:
         share = norm.momentum
     for running, now in ((norm.running_mean, mean), (norm.running_var, variance)):
-        running[at] += share * (now - running[at])
-
-
-@dataclass(frozen=True, eq=False)
-class _Spec:
-    """What leaves a node, without its tensors: (term or None for the identity, its tensors, its slices) each."""
-
-    terms: tuple[tuple[Term | None, int, int], ...]
-    stride: int
-    targets: int
-    record: list[Moments]
-
-    def parts(self, tensors: Sequence[Tensor], weights: Tensor) -> list[tuple[Term | None, Sequence[Tensor], Tensor]]:
-        """Return every term with its tensors and its weights [slices, targets]."""
-        parts, at, row = [], 0, 0
-        for term, count, slices in self.terms:
-            parts.append((term, tensors[at : at + count], weights[row : row + slices]))
-            at, row = at + count, row + slices
-        return parts
-
-
-def _forward(
-    spec: _Spec, x: Tensor, weights: Tensor, tensors: Sequence[Tensor]
-) -> tuple[Tensor, list[Moments], list[list[Tensor]]]:
-    """Return the sums, the moments of the batch norms, and what every term keeps: plain differentiable operations."""
-    node = Node(x, spec.stride)
-    total: Tensor | None = None
-    record: list[Moments] = []
-    kept: list[list[Tensor]] = []
-    for term, its, share in spec.parts(tensors, weights):
-        moments: Moments = []
-        if term is None:
-            features, matrix = as_matrix(x), _spread(share, node.channels)
-            kept.append([])
+        if every and isinstance(share, float):
+            running.lerp_(now.expand_as(running), share)
         else:
-            features, mean, keep = term.forward(node, its, moments)
-            point, covariance = term.pointwise(node, its), covariances(features, term.groups)
-            matrix, variance = fold(point, share, covariance, term.eps)
-            moments.append((means_of(point, mean), variance))
-            kept.append([covariance, *keep])
-        record.append(moments)
-        if total is None:
-            total = features.mm(matrix)
-        else:
-            total = total.addmm(features, matrix) if torch.is_grad_enabled() else total.addmm_(features, matrix)
-    assert total is not None
-    return node.out_image(total), record, kept
-
-
-class _Leaving(torch.autograd.Function):
-    """All terms that leave one node; keeps the node, the inner features of separable convolutions and little else."""
-
-    @staticmethod
-    def forward(ctx: Any, spec: _Spec, x: Tensor, weights: Tensor, *tensors: Tensor) -> Tensor:
-        out, record, kept = _forward(spec, x, weights, tensors)
-        spec.record.extend(record)
-        ctx.spec, ctx.kept = spec, [len(each) for each in kept]
-        ctx.save_for_backward(x, weights, *tensors, *(tensor for each in kept for tensor in each))
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        spec: _Spec = ctx.spec
-        count = sum(each for _, each, _ in spec.terms)
-        x, weights, *rest = ctx.saved_tensors
-        tensors, saved = rest[:count], rest[count:]
-        needs = ctx.needs_input_grad[1:]
-        if torch.is_grad_enabled():
-            return None, *_differentiable(spec, x, weights, tensors, gradients[0], needs)
-        kept = []
-        for length in ctx.kept:
-            kept.append(saved[:length])
-            saved = saved[length:]
-        return None, *_backward(spec, x, weights, tensors, kept, gradients[0], needs)
-
-
-def _backward(
-    spec: _Spec,
-    x: Tensor,
-    weights: Tensor,
-    tensors: Sequence[Tensor],
-    kept: Sequence[Sequence[Tensor]],
-    gradient: Tensor,
-    needs: Sequence[bool],
-) -> list[Tensor | None]:
-    """Return the gradients of x, weights and tensors, where needed."""
-    node = Node(x, spec.stride)
-    to_out = as_matrix(gradient.contiguous(memory_format=torch.channels_last))
-    centred = to_out - column_means(to_out)  # batch norm takes no notice of a constant: u's mean needs no care below
-    to_weights: list[Tensor] = []
-    to_tensors: list[Tensor | None] = []
-    at = 2
-    for (term, its, share), keep in zip(spec.parts(tensors, weights), kept, strict=True):
-        wanted = [*needs[at : at + len(its)], needs[0]]
-        at += len(its)
-        if term is None:
-            inner = as_matrix(x).t().mm(to_out).view(node.channels, spec.targets, node.channels)
-            to_weights.append(inner.diagonal(dim1=0, dim2=2).sum(-1).unsqueeze(0))
-            if needs[0]:
-                node.add_to_x(to_out.mm(_spread(share, node.channels).t()))
-            continue
-        covariance, *keep = keep
-        features, point = term.again(node, its, keep), term.pointwise(node, its)
-        # the last pointwise convolution: the last tensor, if there is any
-        needed = any(wanted[: max(len(its) - 1, 0)]) or wanted[-1], bool(its) and wanted[-2], needs[1]
-        to_features, to_point, to_share = pull_back(features, centred, point, share, covariance, term.eps, needed)
-        found: list[Tensor | None] = [None] * len(its)
-        if to_features is not None:
-            found = term.backward(node, its, keep, to_features, wanted)
-        if its:
-            found[-1] = to_point
-        to_tensors += found
-        if to_share is not None:
-            to_weights.append(to_share)
-    return [
-        node.gradient() if needs[0] else None,
-        torch.cat(to_weights) if needs[1] else None,
-        *to_tensors,
-    ]
-
-
-def _differentiable(
-    spec: _Spec, x: Tensor, weights: Tensor, tensors: Sequence[Tensor], gradient: Tensor, needs: Sequence[bool]
-) -> list[Tensor | None]:
-    """Return the same gradients so that they can be differentiated again."""
-    _say_once()
-    inputs = [x, weights, *tensors]
-    out, _, _ = _forward(spec, x, weights, tensors)
-    wanted = [tensor for tensor, need in zip(inputs, needs, strict=True) if need]
-    found = iter(torch.autograd.grad(out, wanted, gradient, create_graph=True, allow_unused=True))
-    return [next(found) if need else None for need in needs]
-
-
-@lru_cache(maxsize=1)
-def _say_once() -> None:
-    log.info("A gradient is differentiated again: the fast evaluation takes the plain formulas there.")
-
-
-def _spread(weights: Tensor, channels: int) -> Tensor:
-    """Return the matrix [C, targets C] that adds the same features, weighted [1, targets], to every target."""
-    return torch.einsum("rc,t->rtc", torch.eye(channels, dtype=weights.dtype), weights[0]).reshape(channels, -1)
+            running[at] += share * (now - running[at])

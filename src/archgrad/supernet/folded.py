@@ -1,26 +1,93 @@
 """Pointwise convolution, batch norm, weighting and sum over candidates as one small matrix product.
 
-Let u be features [pixels, R], centred (their mean over the pixels is taken off), and P a 1x1 convolution [C, R]. A batch
-norm without scale and offset is linear in u once its statistics are known, and these follow from the covariance
+Let u be features [pixels, R], centred (their mean over the pixels is taken off), and P a 1x1 convolution [C, R]. A
+batch norm without scale and offset is linear in u once its statistics are known, and these follow from the covariance
 S = u' u / pixels alone::
 
-    BN(P u) = diag(P S P' + eps)^(-1/2) P u                    (1)
-    sum_i w_i BN(P_i u_i) = u M                                (2)
+    BN(P u) = diag(v + eps)^(-1/2) P u,    v = diag(P S P')        (1)
+    sum_i w_i BN(P_i u_i) = u M                                    (2)
 
-with u all u_i side by side and M [all R, C] the stack of w_i P_i' diag(P_i S_i P_i' + eps)^(-1/2). So no candidate's
-output is ever stored. For the backward, with g the gradient of (2)::
+with u all u_i side by side and M [all R, C] the stack of w_i P_i' diag(v_i + eps)^(-1/2). So no candidate's output is
+ever stored. For the backward, with g the gradient of (2)::
 
-    dM = u' g,     du = g M' + u (dS + dS') / pixels           (3)
+    dM = u' g,    du = g M' + u (dS + dS') / pixels                (3)
 
-where dP, dw and dS follow from dM through :func:`fold`, whose matrices are small enough for autograd.
+All functions take stacks: P is [slices, C, R], S [slices, R, R].
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
-__all__ = ["as_image", "as_matrix", "block_diagonal", "column_means", "covariances", "fold", "pull_back"]
+__all__ = [
+    "Normalised",
+    "Span",
+    "add_product",
+    "as_image",
+    "as_matrix",
+    "column_means",
+    "covariances",
+    "cross",
+    "normalise",
+    "own_spans",
+    "place",
+    "positions",
+    "product_back",
+]
+
+WIDTH = 32
+"""Columns below which slices are multiplied together, with zeros between them: narrower products are not quicker."""
+
+
+class Span(NamedTuple):
+    """A range of slices that is multiplied at once, and where the result goes.
+
+    Args:
+        first: first slice.
+        last: the slice behind the last.
+        column: first of the matrix's blocks of columns.
+        columns: how many blocks of columns.
+        out: first block of columns of the result.
+    """
+
+    first: int
+    last: int
+    column: int
+    columns: int
+    out: int
+
+
+def packed(channels: int) -> int:
+    """Return how many slices are multiplied together."""
+    return max(1, WIDTH // channels)
+
+
+@lru_cache(maxsize=256)
+def own_spans(slices: int, channels: int) -> tuple[Span, ...]:
+    """Return the spans of products in which every slice keeps to itself; see :func:`positions`."""
+    pack = packed(channels)
+    firsts = range(0, slices, pack)
+    return tuple(Span(first, min(first + pack, slices), 0, min(pack, slices - first), first) for first in firsts)
+
+
+@lru_cache(maxsize=256)
+def positions(slices: tuple[int, ...], channels: int, dtype: torch.dtype) -> Tensor:
+    """Return where each slice stands in its span, as rows of 0 and 1, for several kinds one after the other.
+
+    Args:
+        slices: how many slices every kind has.
+        channels: of every slice.
+        dtype: of the result [all slices, slices multiplied together].
+    """
+    pack = packed(channels)
+    at = torch.tensor([index % pack for count in slices for index in range(count)])
+    return torch.nn.functional.one_hot(at, pack).to(dtype)
 
 
 def as_matrix(x: Tensor) -> Tensor:
@@ -33,87 +100,129 @@ def as_image(matrix: Tensor, count: int, height: int, width: int) -> Tensor:
     return matrix.view(count, height, width, -1).permute(0, 3, 1, 2)
 
 
+@lru_cache(maxsize=64)
+def _average(rows: int, dtype: torch.dtype) -> Tensor:
+    return torch.full((1, rows), 1.0 / rows, dtype=dtype)
+
+
 def column_means(matrix: Tensor) -> Tensor:
-    """Return the mean [C] of every column; as a product, which is quicker than the library's reduction."""
-    return matrix.new_full((1, matrix.shape[0]), 1.0 / matrix.shape[0]).mm(matrix).squeeze(0)
+    """Return the mean [1, C] of every column; as a product, which is quicker than the library's reduction."""
+    return _average(matrix.shape[0], matrix.dtype).mm(matrix)
 
 
-def blocks_of(matrix: Tensor, groups: int) -> Tensor:
-    """Return the diagonal blocks [groups, R, R'] of a matrix [groups R, groups R']."""
-    if groups == 1:
-        return matrix.unsqueeze(0)
-    rows, columns = matrix.shape[0] // groups, matrix.shape[1] // groups
-    return matrix.view(groups, rows, groups, columns).diagonal(dim1=0, dim2=2).permute(2, 0, 1)
+def covariances(features: Tensor, out: Tensor) -> None:
+    """Write the covariance [slices, R, R] of every slice's columns of centred features [pixels, slices R] into out."""
+    slices, rows = out.shape[:2]
+    for span in own_spans(slices, rows):
+        part, count = features[:, span.first * rows : span.last * rows], span.last - span.first
+        if count == 1:
+            torch.mm(part.t(), part, out=out[span.first])
+        else:
+            gram = part.t().mm(part).view(count, rows, count, rows)
+            out[span.first : span.last] = gram.diagonal(dim1=0, dim2=2).permute(2, 0, 1)
+    out /= features.shape[0]
 
 
-def block_diagonal(blocks: Tensor) -> Tensor:
-    """Return the matrix [groups R, groups R'] with the given diagonal blocks [groups, R, R'] and zeros elsewhere."""
-    groups, rows, columns = blocks.shape
-    if groups == 1:
-        return blocks[0]
-    return torch.einsum("grc,gh->grhc", blocks, torch.eye(groups, dtype=blocks.dtype)).reshape(
-        groups * rows, groups * columns
-    )
+@dataclass(frozen=True)
+class Normalised:
+    """Pointwise convolutions that include their batch norm: the right-hand side of (1) and what its gradient needs.
+
+    Args:
+        scaled: diag(v + eps)^(-1/2) P, [slices, C, R].
+        variance: v, [slices, C].
+        pointwise: P.
+        spread: P S.
+        inverse: (v + eps)^(-1/2), [slices, C, 1].
+    """
+
+    scaled: Tensor
+    variance: Tensor
+    pointwise: Tensor
+    spread: Tensor
+    inverse: Tensor
+
+    def back(self, gradient: Tensor, pixels: int) -> tuple[Tensor, Tensor]:
+        """Return the gradient of P, and the matrices (dS + dS') / pixels [slices, R, R] of (3).
+
+        Args:
+            gradient: with respect to ``scaled``, [slices, C, R].
+            pixels: rows of the features that the covariance was taken of.
+        """
+        to_inverse = (gradient * self.pointwise).sum(-1, keepdim=True)
+        to_variance = to_inverse * self.inverse.pow(3)  # times -1/2
+        weighted = self.pointwise * to_variance
+        to_pointwise = torch.addcmul(gradient * self.inverse, self.spread, to_variance, value=-1.0)
+        return to_pointwise, weighted.mT.matmul(self.pointwise).mul_(-1.0 / pixels)
 
 
-def covariances(centred: Tensor, groups: int) -> Tensor:
-    """Return the covariance [groups, R, R] of every group's columns of centred features [pixels, groups R]."""
-    return blocks_of(centred.t().mm(centred), groups) / centred.shape[0]
-
-
-def fold(pointwise: Tensor, weights: Tensor, covariance: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """Return M of equation (2) for several sums at once, and the variances of the batch norms.
+def normalise(pointwise: Tensor, covariance: Tensor, eps: float) -> Normalised:
+    """Return equation (1).
 
     Args:
         pointwise: P, [slices, C, R].
-        weights: w, [slices, targets]: how much of every slice flows into every sum.
-        covariance: S, [groups, R, R]; groups = slices, or 1 if all slices read the same features.
+        covariance: S, [slices, R, R], or [R, R] if all slices read the same features.
         eps: of the batch norms.
-
-    Returns:
-        M [groups R, targets C] and the variances P S P' [slices, C] of equation (1).
     """
-    variance = (pointwise.matmul(covariance) * pointwise).sum(-1)
-    scaled = pointwise * (variance + eps).rsqrt().unsqueeze(-1)
-    groups, rows = covariance.shape[:2]
-    equation = "icr,it->irtc" if groups > 1 else "icr,it->rtc"
-    return torch.einsum(equation, scaled, weights).reshape(groups * rows, -1), variance
+    spread = pointwise.matmul(covariance)
+    variance = (spread * pointwise).sum(-1)
+    inverse = (variance + eps).rsqrt_().unsqueeze(-1)
+    return Normalised(pointwise * inverse, variance, pointwise, spread, inverse)
 
 
-def pull_back(
-    features: Tensor,
-    gradient: Tensor,
-    pointwise: Tensor,
-    weights: Tensor,
-    covariance: Tensor,
-    eps: float,
-    needs: tuple[bool, bool, bool],
-) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """Return the gradients (3) with respect to features, pointwise and weights.
+def place(blocks: Tensor, weights: Tensor) -> Tensor:
+    """Return M of (2): the transposed blocks [slices, C, R], each weighted into columns: [slices, R, targets, C].
 
     Args:
-        features: u, centred, [pixels, groups R].
-        gradient: g, [pixels, targets C]; with mean 0 in every column, so du is that of the uncentred features too.
-        pointwise: as in :func:`fold`, as the next three.
-        weights: w.
-        covariance: S.
-        eps: of the batch norms.
-        needs: which of the three gradients are wanted.
+        blocks: ``Normalised.scaled``, or the symmetric matrices of (3).
+        weights: [slices, targets].
     """
-    inner = features.t().mm(gradient)
-    with torch.enable_grad():
-        small = [
-            tensor.detach().requires_grad_(need)
-            for tensor, need in zip((pointwise, weights, covariance), (*needs[1:], needs[0]), strict=True)
-        ]
-        matrix, _ = fold(*small, eps)
-    wanted = [tensor for tensor in small if tensor.requires_grad]
-    found = iter(torch.autograd.grad(matrix, wanted, inner))
-    to_pointwise = next(found) if needs[1] else None
-    to_weights = next(found) if needs[2] else None
-    if not needs[0]:
-        return None, to_pointwise, to_weights
-    to_covariance = next(found)
-    to_features = gradient.mm(matrix.detach().t())
-    to_features.addmm_(features, block_diagonal(to_covariance + to_covariance.mT), alpha=1.0 / features.shape[0])
-    return to_features, to_pointwise, to_weights
+    # into a contiguous result: the product alone would take over the transposed order
+    shape = blocks.shape[0], blocks.shape[2], weights.shape[1], blocks.shape[1]
+    return torch.mul(blocks.mT.unsqueeze(2), weights[:, None, :, None], out=blocks.new_empty(shape))
+
+
+def add_product(out: Tensor, features: Tensor, matrix: Tensor, spans: Sequence[Span], fresh: bool = False) -> None:
+    """Add u M to out, span by span.
+
+    Args:
+        out: [pixels, targets C].
+        features: u, [pixels, slices R].
+        matrix: M, [slices, R, columns, C].
+        spans: which slices go where; all other blocks of the matrix are zero or of no interest.
+        fresh: whether to overwrite instead of adding.
+    """
+    for part, block, result in _parts(features, matrix, out, spans):
+        if fresh:
+            torch.mm(part, block, out=result)
+        else:
+            result.addmm_(part, block)
+
+
+def product_back(gradient: Tensor, matrix: Tensor, spans: Sequence[Span]) -> Tensor:
+    """Return g M' of (3), [pixels, slices R]; every slice must be in one span."""
+    back = gradient.new_empty(gradient.shape[0], matrix.shape[0] * matrix.shape[1])
+    for result, block, part in _parts(back, matrix, gradient, spans):
+        torch.mm(part, block.t(), out=result)
+    return back
+
+
+def cross(features: Tensor, gradient: Tensor, like: Tensor, spans: Sequence[Span]) -> Tensor:
+    """Return dM = u' g of (3), [slices, R, columns, C] as M is; zero outside the spans."""
+    matrix = torch.zeros_like(like) if len(spans) > 1 else torch.empty_like(like)
+    for part, block, given in _parts(features, matrix, gradient, spans):
+        torch.mm(part.t(), given, out=block)
+    return matrix
+
+
+def _parts(features: Tensor, matrix: Tensor, out: Tensor, spans: Sequence[Span]) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Return for every span its columns of the features, its block of the matrix and its columns of the result."""
+    rows, channels = matrix.shape[1], matrix.shape[3]
+    flat = matrix.view(matrix.shape[0] * rows, -1)
+    return [
+        (
+            features[:, first * rows : last * rows],
+            flat[first * rows : last * rows, column * channels : (column + columns) * channels],
+            out[:, at * channels : (at + columns) * channels],
+        )
+        for first, last, column, columns, at in spans
+    ]
