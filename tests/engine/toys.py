@@ -13,7 +13,7 @@ from archgrad.choices import Choices, ChoiceTable, Mixing, Progress, Relaxation,
 from archgrad.choices.mixing import support_of
 from archgrad.choices.softmax import softmax_weights
 from archgrad.choices.table import as_table
-from archgrad.engine.derive import TopEdges
+from archgrad.engine.derive import Derivation, TopEdges
 from archgrad.engine.hypergradient import FirstOrder, Hypergradient
 from archgrad.engine.penalty import Penalty, View
 from archgrad.engine.schedule import Always, Schedule
@@ -142,6 +142,8 @@ def toy_state(
     layout: Layout | None = None,
     schedule: Schedule | None = None,
     hypergradient: Hypergradient | None = None,
+    derivation: Derivation | None = None,
+    evaluation: str = "fast",
     penalties: Mapping[str, Penalty] | None = None,
     data: ToyData | None = None,
     drop_path: float = 0.0,
@@ -158,7 +160,15 @@ def toy_state(
         space, supernet = LINEAR_SPACE, LinearSupernet()
     else:
         space = DartsSpace(nodes=nodes)()
-        supernet = ImageSupernet(space, cells=cells, channels=2, in_channels=2, classes=CLASSES, drop_path=drop_path)
+        supernet = ImageSupernet(
+            space,
+            cells=cells,
+            channels=2,
+            in_channels=2,
+            classes=CLASSES,
+            drop_path=drop_path,
+            evaluation=evaluation,
+        )
     tables = Choices(space, relaxation, torch.Generator().manual_seed(seed))
     parts = Parts(
         space=space,
@@ -167,7 +177,7 @@ def toy_state(
         schedule=schedule or Always(),
         hypergradient=hypergradient or FirstOrder(),
         penalties=penalties or {},
-        derivation=TopEdges(),
+        derivation=derivation or TopEdges(),
         task=ToyTask(),
         data=data or ToyData(dtype=dtype),
         weights=WeightSettings(**(weights or {})),

@@ -14,11 +14,25 @@ from typing import Any
 from archgrad.api.search import search
 from archgrad.api.settings import load_plugin, search_config
 from archgrad.api.train import train
+from archgrad.engine.children import children as judge_children
 from archgrad.errors import InputError
 from archgrad.runs.log import read
 from archgrad.runs.writing import write_atomically
 
-__all__ = ["CompareResult", "compare"]
+__all__ = ["FIGURES", "CompareResult", "compare"]
+
+FIGURES = (
+    "validation",
+    "derived_validation",
+    "supernet",
+    "child",
+    "random_children",
+    "test",
+    "parameters",
+    "search_seconds",
+    "train_seconds",
+)
+"""What is compared, in the order of the table."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +42,8 @@ class CompareResult:
     Args:
         path: folder with all runs, ``runs.csv`` and ``compare.json``.
         runs: per recipe and seed: validation, derived_validation, test (accuracies or the task's first metric),
-            parameters, search_seconds, train_seconds.
+            parameters, search_seconds, train_seconds; with ``children`` also supernet, child and random_children, all
+            three after the same estimation of batch-norm statistics.
         table: per recipe: mean, spread (sample standard deviation) and best of every figure.
     """
 
@@ -51,6 +66,8 @@ def compare(
     settings: Mapping[str, Any] | None = None,
     device: str | None = None,
     run: str | Path = "runs/compare",
+    children: int = 0,
+    retrain: bool = True,
     plugin: str | None = None,
     on_run: Callable[[dict[str, Any]], None] | None = None,
 ) -> CompareResult:
@@ -65,6 +82,8 @@ def compare(
         settings: dotted paths for all searches and trainings, ``train.epochs`` among them.
         device: of all runs.
         run: folder of the comparison; runs that are complete there are not done again.
+        children: random children of every supernet to judge beside the derived one; 0: none of these figures.
+        retrain: whether the found networks are trained from scratch and tested.
         plugin: a module to import first.
         on_run: called with every finished row.
 
@@ -84,7 +103,10 @@ def compare(
     rows = []
     for seed in range(seeds):
         for recipe in recipes:
-            row = _one(path / f"{recipe}-s{seed}", recipe, seed, _epochs(recipe, epochs), given)
+            folder = path / f"{recipe}-s{seed}"
+            row = _searched(folder, recipe, seed, _epochs(recipe, epochs), given)
+            row |= _children(folder, children, row["metric"]) if children else {}
+            row |= _trained(folder) if retrain else {}
             rows.append(row)
             _write(path, rows)
             if on_run:
@@ -97,7 +119,7 @@ def _epochs(recipe: str, epochs: int | None) -> int | None:
     """Return the epochs of one recipe's search: its own where the recipe itself sets them."""
     from archgrad import registry
 
-    return None if "epochs" in registry.get("recipe", recipe).settings else epochs
+    return None if registry.get("recipe", recipe).keeps_epochs else epochs
 
 
 def _same_comparison(path: Path, words: dict[str, Any]) -> None:
@@ -110,30 +132,51 @@ def _same_comparison(path: Path, words: dict[str, Any]) -> None:
     write_atomically(marker, text.encode())
 
 
-def _one(folder: Path, recipe: str, seed: int, epochs: int | None, given: dict[str, Any]) -> dict[str, Any]:
-    """Do, finish or read one run."""
+def _searched(folder: Path, recipe: str, seed: int, epochs: int | None, given: dict[str, Any]) -> dict[str, Any]:
+    """Do, finish or read one search."""
     if not (folder / "architecture.json").exists():
         begun = (folder / "config.yaml").exists()
         words = {} if begun else {**given, "seed": seed, "epochs": epochs}
         search(None if begun else recipe, run=folder, resume=begun, **words)
-    if not (folder / "model.safetensors").exists():
-        train(folder, resume=_training_begun(folder))
-    # the last of each phase: a training that is done again is the one whose network lies there
-    ends = {event["phase"]: event for event in read(folder / "log.jsonl") if event["event"] == "end"}
-    searched, trained = ends["search"], ends["train"]
-    metrics = trained["test"]
-    metric = next(name for name in metrics if name != "loss")
+    searched = _ends(folder)["search"]
+    metric = next(name for name in searched["validation"] if name != "loss")
     return {
         "recipe": recipe,
         "seed": seed,
         "metric": metric,
         "validation": searched["validation"][metric],
         "derived_validation": searched["derived_validation"][metric],
-        "test": metrics[metric],
-        "parameters": trained["parameters"],
         "search_seconds": searched["search_seconds"],
-        "train_seconds": trained["seconds"],
     }
+
+
+def _children(folder: Path, count: int, metric: str) -> dict[str, Any]:
+    """Judge or read the children of one search."""
+    path = folder / "children.json"
+    if not path.exists():
+        found = judge_children(search(run=folder, resume=True).state, count)
+        write_atomically(path, json.dumps(found, indent=1).encode())
+    found = json.loads(path.read_text())
+    return {
+        "supernet": found["supernet"][metric],
+        "child": found["derived"][metric],
+        "random_children": mean(child[metric] for child in found["random"]),
+    }
+
+
+def _trained(folder: Path) -> dict[str, Any]:
+    """Do, finish or read the training of what was found."""
+    if not (folder / "model.safetensors").exists():
+        train(folder, resume=_training_begun(folder))
+    trained = _ends(folder)["train"]
+    metrics = trained["test"]
+    metric = next(name for name in metrics if name != "loss")
+    return {"test": metrics[metric], "parameters": trained["parameters"], "train_seconds": trained["seconds"]}
+
+
+def _ends(folder: Path) -> dict[str, Any]:
+    """Return the last end of each phase: a training that is done again is the one whose network lies there."""
+    return {event["phase"]: event for event in read(folder / "log.jsonl") if event["event"] == "end"}
 
 
 def _training_begun(folder: Path) -> bool:
@@ -142,12 +185,11 @@ def _training_begun(folder: Path) -> bool:
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Write runs.csv and compare.json; return the table."""
-    figures = ("validation", "derived_validation", "test", "parameters", "search_seconds", "train_seconds")
     table = []
     for recipe in dict.fromkeys(row["recipe"] for row in rows):
         entry: dict[str, Any] = {"recipe": recipe}
-        for figure in figures:
-            values = [row[figure] for row in rows if row["recipe"] == recipe and row[figure] is not None]
+        for figure in FIGURES:
+            values = [row[figure] for row in rows if row["recipe"] == recipe and row.get(figure) is not None]
             if values:
                 spread = stdev(values) if len(values) > 1 else None
                 entry[figure] = {"mean": mean(values), "spread": spread, "best": max(values), "runs": len(values)}

@@ -25,6 +25,9 @@ EXAMPLES = examples(
 FIGURES = {
     "validation": "validation",
     "derived_validation": "derived cell",
+    "supernet": "supernet, again",
+    "child": "child",
+    "random_children": "random children",
     "test": "test",
     "parameters": "parameters",
     "search_seconds": "search, s",
@@ -54,6 +57,15 @@ def command(
     run: Annotated[
         Path, typer.Option("--run", metavar="DIR", help="Folder of all runs; complete ones are not done again.")
     ] = Path("runs/compare"),
+    children: Annotated[
+        int,
+        typer.Option(
+            "--children", metavar="N", help="Judge N random children of every supernet beside the derived one."
+        ),
+    ] = 0,
+    retrain: Annotated[
+        bool, typer.Option("--train/--no-train", help="Train what is found from scratch, and test it.")
+    ] = True,
     plugin: PluginOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -64,6 +76,8 @@ def command(
     """
     if output and output.suffix not in WRITERS:
         raise InputError(f"--output is {output}; it must end in {', '.join(WRITERS)}.")
+    if children < 0:
+        raise InputError(f"--children is {children}; it must be at least 0.")
     if workers < 1:
         raise InputError(f"--workers is {workers}; it must be at least 1.")
     if workers > 1:
@@ -82,6 +96,8 @@ def command(
             settings=parse_set(settings or []) or None,
             device=device,
             run=run,
+            children=children,
+            retrain=retrain,
             plugin=plugin,
             on_run=_done,
         )
@@ -98,7 +114,9 @@ def command(
 def _done(row: Mapping[str, Any]) -> None:
     """Say on stderr that a run is done."""
     if is_main():
-        print(f"{row['recipe']}, seed {row['seed']}: test {row['metric']} {amount(row['test'])}", file=sys.stderr)
+        what = next(figure for figure in ("test", "child", "derived_validation") if figure in row)
+        words = f"{FIGURES[what]} {row['metric']} {amount(row[what])}"
+        print(f"{row['recipe']}, seed {row['seed']}: {words}", file=sys.stderr)
 
 
 def _rows(table: Sequence[Mapping[str, Any]]) -> list[list[str]]:

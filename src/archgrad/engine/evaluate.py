@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 
@@ -25,14 +25,16 @@ STATISTICS_BATCHES = 20
 
 
 @contextmanager
-def reestimated_statistics(supernet: nn.Module, mixings: Mixings, batches: Iterable[Batch]) -> Iterator[None]:
+def reestimated_statistics(
+    supernet: nn.Module, mixings: Mixings | Callable[[], Mixings], batches: Iterable[Batch]
+) -> Iterator[None]:
     """Within it the running statistics are those of these mixings; afterwards they are what they were before.
 
     A derived child sees other activations than the mixture that the statistics were collected on.
 
     Args:
         supernet: left in eval mode within.
-        mixings: what the child runs.
+        mixings: what the child runs, or a function that draws it for every batch.
         batches: training batches; their plain average becomes the statistics.
     """
     norms = [m for m in supernet.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
@@ -46,7 +48,7 @@ def reestimated_statistics(supernet: nn.Module, mixings: Mixings, batches: Itera
             for done, (x, _) in enumerate(batches, start=1):
                 for norm in norms:
                     norm.momentum = 1.0 / done  # the cumulative average, also where one norm serves several slices
-                supernet(x, mixings)
+                supernet(x, mixings() if callable(mixings) else mixings)
         supernet.eval()
         yield
     finally:

@@ -20,4 +20,5 @@ RANDOM = Recipe(
         "relaxation": {"name": "softmax", "deviation": 1.0},
         "schedule": {"name": "never"},
     },
+    keeps_epochs=True,
 )

@@ -18,9 +18,11 @@ class Recipe:
         summary: one line for ``archgrad list recipes``.
         citation: the paper to cite.
         settings: a layer of settings over the defaults of :class:`archgrad.runs.config.SearchConfig`.
+        keeps_epochs: whether a comparison leaves it its own number of epochs, since more of them change nothing.
     """
 
     name: str
     summary: str
     citation: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    keeps_epochs: bool = False
