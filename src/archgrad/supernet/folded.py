@@ -208,7 +208,8 @@ def product_back(gradient: Tensor, matrix: Tensor, spans: Sequence[Span]) -> Ten
 
 def cross(features: Tensor, gradient: Tensor, like: Tensor, spans: Sequence[Span]) -> Tensor:
     """Return dM = u' g of (3), [slices, R, columns, C] as M is; zero outside the spans."""
-    matrix = torch.zeros_like(like) if len(spans) > 1 else torch.empty_like(like)
+    whole = len(spans) == 1 and spans[0].columns == like.shape[2]  # one span may still leave targets out
+    matrix = torch.empty_like(like) if whole else torch.zeros_like(like)
     for part, block, given in _parts(features, matrix, gradient, spans):
         torch.mm(part.t(), given, out=block)
     return matrix
