@@ -69,9 +69,11 @@ PARTS: dict[str, dict[str, Any]] = {
     },
     "growth": {},
     "data": {
+        "csv": "archgrad.tasks.series_csv:load_csv",
         "digits": "archgrad.tasks.digits:load_digits",
         "cifar10": "archgrad.tasks.cifar10:load_cifar10",
         "imagefolder": "archgrad.tasks.imagefolder:load_imagefolder",
+        "macro": "archgrad.tasks.series_macro:load_macro",
     },
 }
 

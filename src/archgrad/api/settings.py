@@ -11,8 +11,9 @@ from typing import Any
 from archgrad import registry
 from archgrad.errors import InputError
 from archgrad.recipes.recipe import Recipe
+from archgrad.recipes.recurrent import recurrent_layer
 from archgrad.runs.config import SearchConfig, resolve
-from archgrad.runs.layers import Layer, read_layer
+from archgrad.runs.layers import Layer, over, read_layer
 
 __all__ = ["DEFAULT_RECIPE", "dotted", "load_plugin", "search_config", "search_layers"]
 
@@ -87,7 +88,8 @@ def search_layers(
         single["data"] = {"spec": data}
     elif data is not None:
         single["data"] = {"spec": "in-memory"}
-    return [dict(found.settings), file, dotted(settings), single, named]
+    given = [file, dotted(settings), single]
+    return [over(dict(found.settings), recurrent_layer(found.settings, given)), *given, named]
 
 
 def search_config(recipe: str | Recipe | None, **given: Any) -> SearchConfig:

@@ -6,18 +6,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import nn
 
 from archgrad.choices import Choices, Relaxation
-from archgrad.engine.state import Parts, SearchState
+from archgrad.engine.state import Parts, SearchState, TaskLike
 from archgrad.network.build import fitting_stem
 from archgrad.processes import Processes
 from archgrad.recipes.compatible import check_compatible
+from archgrad.recipes.forecasting import make_forecaster
 from archgrad.runs.config import SearchConfig
 from archgrad.runs.parts import build_part
 from archgrad.space.cells import Space
 from archgrad.supernet.image import ImageSupernet
 from archgrad.tasks.data import Data, find_device, open_data
+from archgrad.tasks.forecasting import ForecastTask
 from archgrad.tasks.image import ImageTask, Measure
+from archgrad.tasks.windows import SeriesData
 
 __all__ = ["Assembled", "describe", "make_choices", "make_supernet"]
 
@@ -59,18 +63,25 @@ class Assembled:
             world=processes.world,
             options=config.data.options(),
         )
-        self.task = ImageTask.of(self.data, loss=loss, metrics=metrics)
         space, relaxation, choices = make_choices(config)
         torch.manual_seed(config.seed)
-        supernet = make_supernet(
-            config,
-            space,
-            in_channels=self.data.input_shape[0],
-            classes=len(self.data.classes),
-            mean=self.data.mean,
-            std=self.data.std,
-            stem=fitting_stem(config.supernet.stem, self.data.input_shape),
-        )
+        self.task: TaskLike
+        supernet: nn.Module
+        if isinstance(self.data, SeriesData):
+            std = [self.data.std[target] for target in self.data.targets]
+            self.task = ForecastTask(std, loss=loss, metrics=metrics)
+            supernet = make_forecaster(config, space, self.data)
+        else:
+            self.task = ImageTask.of(self.data, loss=loss, metrics=metrics)
+            supernet = make_supernet(
+                config,
+                space,
+                in_channels=self.data.input_shape[0],
+                classes=len(self.data.classes),
+                mean=self.data.mean,
+                std=self.data.std,
+                stem=fitting_stem(config.supernet.stem, self.data.input_shape),
+            )
         parts = Parts(
             space=space,
             relaxation=relaxation,

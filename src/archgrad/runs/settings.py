@@ -123,6 +123,9 @@ class SupernetSettings(_Settings):
         drop_path: probability of dropping a candidate's output for an example.
         stem: ``plain`` keeps the images' sides, ``imagenet`` leaves an eighth of them to the first cell; None takes the
             latter for images of 112 pixels and more.
+        hidden: units of every node of a recurrent cell.
+        dropout_input: variational dropout of a recurrent cell's input.
+        dropout_hidden: variational dropout of a recurrent cell's states.
     """
 
     cells: Count = 8
@@ -132,6 +135,9 @@ class SupernetSettings(_Settings):
     node_norm: bool | None = None
     drop_path: Probability = 0.0
     stem: StemName | None = None
+    hidden: Count = 64
+    dropout_input: Probability = 0.0
+    dropout_hidden: Probability = 0.0
 
 
 class WeightSettings(_Settings):

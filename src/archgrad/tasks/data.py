@@ -17,13 +17,15 @@ from archgrad.tasks.in_memory import InMemory, Reader
 from archgrad.tasks.options import sort_options
 from archgrad.tasks.own import load_own
 from archgrad.tasks.raw import Images, RawImages
+from archgrad.tasks.series import RawSeries
 from archgrad.tasks.split import Splits, generator, hold_out, split_training, stratified
 from archgrad.tasks.streaming import Streaming, TensorImages, free_memory, gather
+from archgrad.tasks.windows import SeriesData
 
 __all__ = ["Batch", "Data", "find_device", "open_data", "parse_spec"]
 
 Batch = tuple[Tensor, Tensor]
-"""Inputs float32 [N, C, H, W] and targets int64 [N], on the device."""
+"""Images float32 [N, C, H, W] and targets int64 [N], or windows [N, T, F] and what comes next; on the device."""
 
 
 class Data(Protocol):
@@ -34,15 +36,15 @@ class Data(Protocol):
     """
 
     task: str
-    """What is learnt from these data: ``image``."""
+    """What is learnt from these data: ``image`` or ``forecasting``."""
     name: str
     """What was asked for: the SPEC, or a word for objects given from Python."""
     fingerprint: str
     """sha256 of the contents, in hexadecimal; file names and sizes where the examples lie in a folder."""
     input_shape: tuple[int, ...]
-    """(C, H, W)."""
+    """(C, H, W) of an image, (T, F) of a window."""
     classes: tuple[str, ...]
-    """Their names."""
+    """Their names; none where nothing is classified."""
     mean: tuple[float, ...]
     """Per channel, of the part ``train``."""
     std: tuple[float, ...]
@@ -111,6 +113,20 @@ def open_data(
     """
     place = find_device(device)
     raw, shared = _load(spec, dict(options or {}))
+    if isinstance(raw, RawSeries):
+        if foreign := sorted(shared.keys() - {"batch"}):
+            raise InputError(f"data.{foreign[0]} is for images; {raw.name} holds series.")
+        name, size = spec if isinstance(spec, str) else raw.name, shared.get("batch", batch)
+        return SeriesData(
+            raw,
+            name=name,
+            seed=seed,
+            batch=size,
+            choice_share=choice_share,
+            device=place,
+            rank=rank,
+            world=world,
+        )
     raw.check()
     augmentation = _augmentation(raw, shared)
     train, train_labels, test, test_labels = _test_apart(raw)
@@ -152,12 +168,12 @@ def find_device(device: str | torch.device) -> torch.device:
         raise InputError(f"There is no device '{device}' here. Available: {', '.join(there)}.") from error
 
 
-def _load(spec: object, options: dict[str, Any]) -> tuple[RawImages, dict[str, Any]]:
+def _load(spec: object, options: dict[str, Any]) -> tuple[RawImages | RawSeries, dict[str, Any]]:
     if not isinstance(spec, str):
         shared, _ = sort_options(options, None, "own data")
         return load_own(spec), shared
     name, argument = parse_spec(spec)
-    loader: Callable[..., RawImages] = registry.get("data", name)
+    loader: Callable[..., RawImages | RawSeries] = registry.get("data", name)
     shared, specific = sort_options(options, loader, name)
     try:
         return loader(argument, **specific), shared

@@ -1,0 +1,46 @@
+"""The supernet of a search on series, from a configuration."""
+
+from __future__ import annotations
+
+from archgrad.errors import InputError
+from archgrad.network.heads import ForecastEnds
+from archgrad.runs.config import SearchConfig
+from archgrad.space.cells import Space
+from archgrad.supernet.recurrent import RecurrentSupernet
+from archgrad.supernet.recurrent_forecast import ForecastSupernet
+from archgrad.tasks.windows import SeriesData
+
+__all__ = ["make_forecaster"]
+
+
+def make_forecaster(config: SearchConfig, space: Space, data: SeriesData) -> ForecastSupernet:
+    """Build the supernet of a search on series.
+
+    Args:
+        config: the whole configuration.
+        space: a recurrent one.
+        data: gives window, series, horizon, targets and their units.
+
+    Raises:
+        InputError: the space holds no recurrent cell.
+    """
+    if space.skeleton.form != "time":
+        raise InputError(
+            f"{data.name} is forecast by a recurrent cell, and the space {space.name} has none; "
+            f"take --space darts-rnn or --space two-input-rnn."
+        )
+    settings, (steps, inputs) = config.supernet, data.input_shape
+    core = RecurrentSupernet(
+        space,
+        inputs=inputs,
+        hidden=settings.hidden,
+        steps=steps,
+        evaluation=settings.evaluation,
+        node_norm=settings.node_norm is not False,
+        dropout_input=settings.dropout_input,
+        dropout_hidden=settings.dropout_hidden,
+    )
+    ends = ForecastEnds(
+        inputs, settings.hidden, data.horizon, data.targets, mean=data.mean, std=data.std, anchor=data.anchor
+    )
+    return ForecastSupernet(core, ends)

@@ -1,0 +1,54 @@
+"""The settings that a recipe for images needs laid over it when a recurrent cell is searched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from archgrad import registry
+from archgrad.runs.layers import Layer, over, tidy
+
+__all__ = ["DEFAULT_SPACE", "SERIES", "is_recurrent_space", "recurrent_layer"]
+
+DEFAULT_SPACE = "darts-rnn"
+"""The space of a search on series where none is named."""
+
+SERIES = ("csv", "macro")
+"""The data that are forecast."""
+
+
+def is_recurrent_space(name: str) -> bool:
+    """Say whether a registered space holds cells over time; what is not registered is complained about elsewhere."""
+    return name in registry.names("space") and registry.get("space", name).skeleton().form == "time"
+
+
+def recurrent_layer(recipe: Layer, above: Sequence[Layer]) -> dict[str, Any]:
+    """Return the layer that a recipe for images needs over it when a recurrent cell is searched; empty if none is.
+
+    One edge a node is kept (DARTS, recurrent cells), the recipe's wish about ``none`` goes over to the space, and the
+    weights learn with a larger rate and a tighter clip, as recurrent networks do (a reconstruction: DARTS' own values,
+    rate 20 and clip 0.25, are for its language model).
+
+    Args:
+        recipe: the recipe's settings.
+        above: the layers that are laid over them: file, ``--set``, words of the command line.
+    """
+    given: dict[str, Any] = {}
+    for each in above:
+        given = over(given, tidy(each, []))
+    space, data = given.get("space") or {}, given.get("data") or {}
+    name = space.get("name") if isinstance(space, Mapping) else None
+    spec = str(data.get("spec", "")) if isinstance(data, Mapping) else ""
+    if name is None and spec.partition(":")[0] in SERIES:
+        name = DEFAULT_SPACE
+    if not isinstance(name, str) or not is_recurrent_space(name):
+        return {}
+    own = tidy(recipe, [])
+    layer: dict[str, Any] = {
+        "space": {"name": name, "none": own.get("space", {}).get("none", True)},
+        "weights": {"rate": 0.1, "rate_end": 0.001, "clip": 1.0},
+        "choices": {"rate": 3e-3},
+    }
+    if own.get("derivation", {}).get("name", "top-edges") == "top-edges":
+        layer["derivation"] = {"name": "top-edges", "k": 1}
+    return layer
