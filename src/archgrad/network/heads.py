@@ -69,7 +69,15 @@ class ForecastEnds(nn.Module):
             state: the recurrent cell's last state, [N, H].
             x: the windows that the state comes from, [N, T, F].
         """
-        standard: Tensor = self.decoder(state).view(len(state), self.horizon, -1)
+        return self.restore(self.decoder(state).view(len(state), self.horizon, -1), x)
+
+    def restore(self, standard: Tensor, x: Tensor) -> Tensor:
+        """Return standardised forecasts [N, horizon, targets] in the data's units.
+
+        Args:
+            standard: the forecasts.
+            x: the windows that they follow, [N, T, F].
+        """
         level = x[:, -1:].index_select(2, self.targets) if self.anchor else self.mean[self.targets]
         return standard * self.std[self.targets] + level
 
