@@ -111,6 +111,15 @@ def test_hard_samples_are_one_hot_with_the_soft_gradient() -> None:
     torch.testing.assert_close(one, other)
 
 
+def test_the_density_of_a_hard_sample_is_the_chance_of_its_candidate() -> None:
+    table = ChoiceTable(torch.tensor([[0.2, -0.3, 1.0], [0.0, 0.5, 0.5]]))
+    relaxation, progress = Concrete(hard=True), Progress(epoch=0.5)
+    sample = relaxation(table, progress, relaxation.noise(table, torch.Generator().manual_seed(0))).weights.detach()
+    chances = torch.softmax(table.logits, dim=1)
+    expected = chances[torch.arange(2), sample.argmax(dim=1)].log()
+    torch.testing.assert_close(relaxation.log_density(table, sample, progress), expected)
+
+
 def test_tables_start_around_the_published_value() -> None:
     logits = Concrete().initial(1000, 8, torch.Generator().manual_seed(0))
     assert float(logits.mean()) == pytest.approx(1.0, abs=1e-3)

@@ -60,6 +60,7 @@ def a_view(
         space=SPACE,
         layers=LAYERS,
         input_shape=(3, 12, 8),
+        stem="plain",
         choices=choices,
         relaxation=relaxation,
         mixings=mixings or [draw] * len(LAYERS),
@@ -356,3 +357,10 @@ def test_a_search_step_takes_it_and_leaves_random_numbers_alone(clock: list[int]
     assert all(float(g.abs().sum()) > 0 for g in gradient)
     assert penalty.on == "both"
     assert penalty.report()["milliseconds"] > 0
+
+
+def test_a_stem_that_shrinks_the_images_makes_the_cells_cheaper() -> None:
+    large = replace(a_view(), input_shape=(3, 112, 112))
+    penalty = Resource(kind="flops", scale="linear")
+    plain, shrunk = (penalty(replace(large, stem=stem)) for stem in ("plain", "imagenet"))
+    assert float(shrunk) == pytest.approx(float(plain) / 64, rel=1e-6)  # an eighth of each side

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from archgrad.engine.schedule import Always, Every, Never, Schedule
+from archgrad.engine.schedule import Always, Estimator, Every, Joint, Never, Schedule
 from archgrad.errors import InputError
 
 
@@ -22,6 +22,15 @@ class Recorded:
 
     def weight_step(self) -> None:
         self.done += "w"
+
+    def gradient_square(self) -> float:
+        return 1.0
+
+    def joint_gradients(self, estimator: Estimator) -> None:
+        self.done += f"j({estimator})"
+
+    def apply_to_choices(self) -> None:
+        self.done += "a"
 
 
 def played(schedule: Schedule, updates: int) -> list[str]:
@@ -55,6 +64,12 @@ def test_every_k_splits_the_data_so_that_both_parts_last_one_epoch(k: int, share
 def test_never_leaves_the_choices_alone() -> None:
     assert played(Never(), 3) == ["gw"] * 3
     assert Never().choice_share == 0.0
+
+
+def test_joint_is_one_backward_for_both() -> None:
+    assert played(Joint(), 2) == ["j(pathwise)aw"] * 2
+    assert played(Joint(estimator="credit"), 1) == ["j(credit)aw"]
+    assert Joint().choice_share == 0.0
 
 
 def test_resuming_at_an_index_goes_on_with_the_rhythm() -> None:

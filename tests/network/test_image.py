@@ -185,7 +185,7 @@ def test_networks_for_large_images_have_the_published_size_and_begin_with_an_eig
     assert [round(count / 1e6, 2) for count in sizes.values()] == [4.72, 3.94, 4.31]
     network = archgrad.build(published("DARTS_V1"), cells=3, channels=4, classes=5, stem="imagenet", auxiliary=True)
     assert isinstance(network, ImageNetwork)
-    assert type(network.cells[0].preprocess[0]).__name__ == "FactorizedReduce"  # type: ignore[index, union-attr]
+    assert type(network.cells[0].preprocess[0]).__name__ == "FactorizedReduce"  # type: ignore[index]
     shapes: list[torch.Size] = []
     for cell in network.cells:
         cell.register_forward_hook(lambda module, given, out: shapes.append(out.shape))

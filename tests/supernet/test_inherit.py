@@ -112,8 +112,8 @@ def test_edges_that_shared_their_weights_get_copies() -> None:
         kept[[edge for edge, (source, _) in enumerate(cell.edges) if source == 0], 3] = True  # sep_conv_3x3 of node 0
         mixings[kind] = Mixing(kept.float(), support_of(kept))
     network = inherit(lived_in(space, 3, share=True), written_down(space, mixings, weighted=False))
-    for cell in network.cells:
-        weights = [operation[1].weight for operation in cell.operations]  # type: ignore[union-attr, index]
+    for derived in network.cells:
+        weights = [operation[1].weight for operation in derived.operations]  # type: ignore[union-attr]
         assert len(weights) == 4
         assert all(torch.equal(weight, weights[0]) for weight in weights)
         assert len({weight.data_ptr() for weight in weights}) == 4

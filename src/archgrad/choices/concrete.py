@@ -133,7 +133,9 @@ class Concrete(Relaxation):
         return Mixing(softmax_weights(table.logits, table.alive), support_of(table.alive))
 
     def log_density(self, table: ChoiceTable | Tensor, weights: Tensor, progress: Progress) -> Tensor:
-        """Return log p(Z) of every row of a soft sample, [rows], differentiable in the table.
+        """Return log p(Z) of every row of a sample, [rows], differentiable in the table.
+
+        A hard sample is a draw from the categorical distribution softmax(log alpha), whatever the temperature.
 
         Args:
             table: the choices that it was drawn from.
@@ -141,6 +143,9 @@ class Concrete(Relaxation):
             progress: when.
         """
         table = as_table(table)
+        if self.hard:
+            chances = softmax_weights(table.logits, table.alive)
+            return (weights.detach() * chances.clamp_min(torch.finfo(chances.dtype).tiny).log()).sum(dim=1)
         return concrete_log_density(table.logits, weights, self.temperature(progress), table.alive, self.floor)
 
 

@@ -24,6 +24,7 @@ class View:
         space: the cells' graphs and candidates.
         layers: the layers of the supernet.
         input_shape: of one example, (channels, height, width) for images: with the layers it gives every map's size.
+        stem: name of what stands before the first cell; it decides what is left of an image's sides.
         choices: the tables.
         relaxation: what turned them into mixings.
         mixings: one mapping per layer, what the supernet is given.
@@ -37,6 +38,7 @@ class View:
     space: Space
     layers: tuple[Layer, ...]
     input_shape: tuple[int, ...]
+    stem: str
     choices: Choices
     relaxation: Relaxation
     mixings: Sequence[Mapping[str, Mixing]]

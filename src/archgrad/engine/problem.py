@@ -87,6 +87,7 @@ class SearchProblem:
             space=space,
             layers=self.state.supernet.layers,  # type: ignore[arg-type]
             input_shape=tuple(self.batches["train"][0].shape[1:]),
+            stem=getattr(self.state.supernet, "stem_name", "plain"),
             choices=self.state.choices,
             relaxation=relaxation,
             mixings=layer_mixings(self.state.choices, relaxation, self.progress, self.noise, self.seats, derived),

@@ -13,7 +13,7 @@ from archgrad.choices import Mixing
 from archgrad.engine.credit import log_density_of
 from archgrad.engine.penalty import Penalty, View
 from archgrad.errors import InputError, unknown
-from archgrad.network.costs import Sides, edge_place, layer_sides, operation_cost
+from archgrad.network.costs import Sides, edge_place, layer_sides, operation_cost, stem_sides
 from archgrad.network.latency import LatencyTable
 from archgrad.space.skeleton import Layer
 
@@ -159,7 +159,8 @@ class Resource(Penalty):
         """
         if len(view.input_shape) != 3:
             raise InputError("The penalty 'resource' counts the operations of networks for images; leave it out here.")
-        sides = layer_sides(view.layers, (view.input_shape[1], view.input_shape[2]))
+        _, nearer = stem_sides(view.stem, (view.input_shape[1], view.input_shape[2]))
+        sides = layer_sides(view.layers, nearer)
         densities: dict[int, Tensor] = {}
         terms, expected = [], []
         for layer, inside, mixings in zip(view.layers, sides, view.mixings, strict=True):

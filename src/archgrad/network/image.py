@@ -125,7 +125,7 @@ class ImageNetwork(nn.Module):
         self.blueprint = blueprint
         self.drop_path = 0.0
         layers = blueprint["layers"]
-        self.stem = STEMS[blueprint["stem"]](
+        self.stem: Any = STEMS[blueprint["stem"]](
             blueprint["in_channels"], blueprint["stem_channels"], blueprint.get("mean"), blueprint.get("std")
         )
         self.auxiliary_layer = 2 * len(layers) // 3 if blueprint.get("auxiliary") else -1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -134,10 +134,10 @@ class ImageSupernet(nn.Module):
         for name, value in sizes.items():
             if value < 1:
                 raise InputError(f"supernet.{name} is {value}; it must be at least 1.")
-        self.space, self.drop_path = space, drop_path
+        self.space, self.drop_path, self.stem_name = space, drop_path, stem
         self.layers = space.skeleton.layers(cells, channels)
         width = space.skeleton.stem_channels(stem, channels)
-        self.stem = STEMS[stem](in_channels, width, mean, std)
+        self.stem: Any = STEMS[stem](in_channels, width, mean, std)
         self.cells = nn.ModuleList()
         sources, reduced = [width] * 2, self.stem.halves
         fast = evaluation == "fast"
