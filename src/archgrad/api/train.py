@@ -18,6 +18,7 @@ from archgrad.api.train_result import TrainResult, finish
 from archgrad.architecture import Architecture
 from archgrad.errors import InputError, NotFiniteError
 from archgrad.network.image import ImageNetwork
+from archgrad.network.recurrent_build import is_recurrent
 from archgrad.network.training import TrainingStoppedError, TrainState, train_network
 from archgrad.processes import Processes, join_processes
 from archgrad.runs import checkpoint
@@ -82,6 +83,11 @@ def train(
     load_plugin(plugin)
     origin = find_origin(run_or_architecture)
     target = _target(origin, run)
+    if is_recurrent(origin.architecture):
+        raise InputError(
+            "This version searches recurrent cells and builds their networks, but does not train them. "
+            "Take archgrad.build(cell, hidden=..., inputs=..., horizon=...) and train it as any torch module."
+        )
     given: dict[str, Any] = {
         "data": data,
         "settings": settings,
