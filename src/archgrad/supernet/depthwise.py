@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.grad import conv2d_weight
 
-__all__ = ["depthwise", "depthwise_input_gradient", "depthwise_weight_gradient"]
+__all__ = ["depthwise", "depthwise_input_gradient", "depthwise_weight_gradient", "repeated"]
 
 STRIPE = 3  # oneDNN's quick depthwise weight gradient takes kernels of up to three columns, and any number of rows
 
@@ -46,37 +46,63 @@ def depthwise_input_gradient(gradient: Tensor, weight: Tensor, sides: torch.Size
     return depthwise(gradient, weight.flip(2, 3), dilation=dilation)
 
 
-def depthwise_weight_gradient(x: Tensor, gradient: Tensor, kernel: int, stride: int, dilation: int) -> Tensor:
-    """Return the gradient [C, 1, k, k] with respect to the kernel: sum over n, h, w of x, shifted, times the gradient.
+def depthwise_weight_gradient(
+    x: Tensor, gradient: Tensor, kernel: int, stride: int, dilation: int, copies: int = 1
+) -> Tensor:
+    """Return the gradient [copies C, 1, k, k] of the kernel: sum over n, h, w of x, shifted, times the gradient.
 
     Args:
         x: the input, [N, C, H, W].
-        gradient: of the output, [N, C, ceil(H/stride), ceil(W/stride)].
+        gradient: of the output, [N, copies C, ceil(H/stride), ceil(W/stride)].
         kernel: k, odd.
         stride: distance of the outputs.
         dilation: distance between the kernel's taps.
+        copies: how often the convolution's input repeats the channels of x.
     """
-    if stride % dilation == 0 and dilation > 1:  # every tap reads pixels of one parity only
+    if dilation > 1 and stride % dilation == 0:  # every tap reads pixels of one parity only
         x, stride, dilation = x[:, :, ::dilation, ::dilation], stride // dilation, 1
     elif dilation > 1 and stride == 1 and not (x.shape[2] % dilation or x.shape[3] % dilation):
         x, gradient, dilation = _phases(x, dilation), _phases(gradient, dilation), 1
-    channels, reach = x.shape[1], dilation * (kernel // 2)
+    channels, reach = gradient.shape[1], dilation * (kernel // 2)
     if kernel <= STRIPE or dilation > 1:
-        whole: Tensor = conv2d_weight(x, [channels, 1, kernel, kernel], gradient, stride, reach, dilation, channels)
+        shape = [channels, 1, kernel, kernel]
+        whole: Tensor = conv2d_weight(repeated(x, copies), shape, gradient, stride, reach, dilation, channels)
         return whole
-    padded = functional.pad(x, (reach, reach, 0, 0))
     stripes = []
     for start in range(0, kernel, STRIPE):
         columns = min(STRIPE, kernel - start)
         # as many columns of the input as this stripe of the kernel passes over
-        width = (gradient.shape[3] - 1) * stride + columns
-        seen = padded[:, :, :, start : start + width].contiguous(memory_format=torch.channels_last)
-        stripes.append(conv2d_weight(seen, [channels, 1, kernel, columns], gradient, stride, (reach, 0), 1, channels))
+        seen = _columns(x, start - reach, (gradient.shape[3] - 1) * stride + columns)
+        shape = [channels, 1, kernel, columns]
+        stripes.append(conv2d_weight(repeated(seen, copies), shape, gradient, stride, (reach, 0), 1, channels))
     return torch.cat(stripes, dim=3)
+
+
+def repeated(x: Tensor, copies: int) -> Tensor:
+    """Return the image with its channels repeated, [N, copies C, H, W], channels last in memory."""
+    if copies == 1:
+        return x.contiguous(memory_format=torch.channels_last)
+    return torch.cat([x.permute(0, 2, 3, 1)] * copies, dim=3).permute(0, 3, 1, 2)
+
+
+def _columns(x: Tensor, first: int, count: int) -> Tensor:
+    """Return the columns first, first + 1, ... of an image, zeros where there are none."""
+    begin, end = max(first, 0), min(first + count, x.shape[3])
+    if begin >= end:
+        return x.new_zeros(*x.shape[:3], count)
+    found = x.new_empty(x.shape[0], x.shape[2], count, x.shape[1]).permute(0, 3, 1, 2)
+    found[:, :, :, begin - first : end - first] = x[:, :, :, begin:end]
+    found[:, :, :, : begin - first] = 0
+    found[:, :, :, end - first :] = 0
+    return found
 
 
 def _phases(x: Tensor, step: int) -> Tensor:
     """Gather the pixels of equal position modulo ``step``: [N, C, H, W] -> [step^2 N, C, H/step, W/step]."""
     count, channels, height, width = x.shape
-    split = x.reshape(count, channels, height // step, step, width // step, step).permute(3, 5, 0, 2, 4, 1)
-    return split.reshape(step * step * count, height // step, width // step, channels).permute(0, 3, 1, 2)
+    split = x.permute(0, 2, 3, 1).reshape(count, height // step, step, width // step, step, channels)
+    return (
+        split.permute(2, 4, 0, 1, 3, 5)
+        .reshape(step * step * count, height // step, width // step, channels)
+        .permute(0, 3, 1, 2)
+    )

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from archgrad.supernet import folded
-from archgrad.supernet.depthwise import depthwise, depthwise_input_gradient, depthwise_weight_gradient
+from archgrad.supernet.depthwise import depthwise, depthwise_input_gradient, depthwise_weight_gradient, repeated
 from archgrad.supernet.folded import Span, as_image, as_matrix, column_means, normalise, place
 from archgrad.supernet.leaving_plain import differentiable
 
@@ -157,11 +157,7 @@ class _Node:
     def relu(self, copies: int = 1) -> Tensor:
         """Return max(x, 0), its channels repeated: [N, copies C, H, W]."""
         if copies not in self._relu:
-            if copies == 1:
-                self._relu[1] = functional.relu(self.x)
-            else:
-                repeated = torch.cat([as_matrix(self.relu())] * copies, dim=1)
-                self._relu[copies] = as_image(repeated, self.count, self.height, self.width)
+            self._relu[copies] = functional.relu(self.x) if copies == 1 else repeated(self.relu(), copies)
         return self._relu[copies]
 
     def out_image(self, matrix: Tensor) -> Tensor:
@@ -439,8 +435,8 @@ class _Node:
         """Write the gradient of a kind's first kernel, and add the ReLU's."""
         image = self.out_image(gradient)
         if needs[2 + at]:
-            x = self.relu(kind.slices)
-            found = depthwise_weight_gradient(x, image, kind.kernel, self.spec.stride, kind.dilation)
+            stride, copies = self.spec.stride, kind.slices
+            found = depthwise_weight_gradient(self.relu(), image, kind.kernel, stride, kind.dilation, copies)
             to_tensors[at] = found.view_as(self.tensors[at])
         if needs[0]:
             sides = self.x.shape[2:]
