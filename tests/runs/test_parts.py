@@ -89,7 +89,7 @@ def test_all_problems_of_a_part_are_listed_at_once() -> None:
     [
         ("relaxation", {"name": "concret"}, "Unknown relaxation 'concret'. Did you mean 'concrete'"),
         ("relaxation", {"name": 3}, "Unknown relaxation '3'"),
-        ("relaxation", {"start": 1}, "where.name: say which relaxation it is. Allowed: concrete"),
+        ("relaxation", {"start": 1}, "where.name: say which relaxation it is. Allowed: clipped, concrete"),
         ("relaxation", {"name": "concrete", "kept": 1}, "where.kept: there is no such option"),
         ("relaxation", {"name": "concrete", "end": 2}, "where: end is 2.0; it must be at most start"),
         ("penalty", {"name": "resource"}, "where.weight: penalty 'resource' needs this option"),
