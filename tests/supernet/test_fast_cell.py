@@ -73,7 +73,7 @@ def random_mixings(net: ImageSupernet, density: float, seed: int) -> tuple[list[
     return mixings, leaves
 
 
-def assert_equal(expected: Sequence[Tensor | None], found: Sequence[Tensor | None], scaled: bool = False) -> None:
+def assert_equal(expected: Sequence[Tensor | None], found: Sequence[Tensor | None], *, scaled: bool = False) -> None:
     for one, other in zip(expected, found, strict=True):
         # a weight that nothing uses may be told by None or by zeros
         blank = one if one is not None else other
