@@ -100,7 +100,8 @@ def search(
     """Search for an architecture by gradient descent.
 
     Args:
-        recipe: a name that ``archgrad list recipes`` shows, or a :class:`Recipe` of your own; default ``darts``.
+        recipe: a name that ``archgrad list recipes`` shows, or a :class:`Recipe` of your own; default
+            ``entrannas``, the cheapest.
         data: a SPEC ("digits", "cifar10:PATH", "imagefolder:PATH"), a pair of tensors (images, labels), a
             ``DataLoader`` or a map-style data set; default ``digits``.
         space: name of the space, in place of the recipe's.

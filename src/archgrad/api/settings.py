@@ -17,7 +17,7 @@ from archgrad.runs.layers import Layer, over, read_layer
 
 __all__ = ["DEFAULT_RECIPE", "dotted", "load_plugin", "search_config", "search_layers"]
 
-DEFAULT_RECIPE = "darts"
+DEFAULT_RECIPE = "entrannas"
 
 
 def dotted(settings: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -28,16 +28,17 @@ if TYPE_CHECKING:
 
 NAME = "search"
 EXAMPLES = examples(
-    "archgrad search darts --data digits --epochs 20 --set supernet.cells=5 --set supernet.channels=8",
-    "archgrad search --config runs/darts-digits-s0/config.yaml --seed 1",
-    "archgrad search --resume --run runs/darts-digits-s0",
+    "archgrad search entrannas --data digits --epochs 20 --set supernet.cells=5 --set data.batch=64",
+    "archgrad search --config runs/entrannas-digits-s0/config.yaml --seed 1",
+    "archgrad search --resume --run runs/entrannas-digits-s0",
 )
 
 
 def command(
     ctx: typer.Context,
     recipe: Annotated[
-        str | None, typer.Argument(metavar="RECIPE", help="A name that 'archgrad list recipes' shows.")
+        str | None,
+        typer.Argument(metavar="RECIPE", help="A name that 'archgrad list recipes' shows; entrannas if not given."),
     ] = None,
     data: DataOption = None,
     space: Annotated[
