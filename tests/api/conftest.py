@@ -35,3 +35,29 @@ def searched(search_result: SearchResult, tmp_path: Path) -> Path:
     """Return the directory of a finished search that may be written to."""
     assert search_result.run is not None
     return Path(shutil.copytree(search_result.run, tmp_path / "run"))
+
+
+FORECAST = {
+    "supernet.hidden": 4,
+    "space.nodes": 2,
+    "data.window": 4,
+    "data.horizon": 2,
+    "data.targets": ["realgdp", "cpi"],
+    "data.batch": 16,
+    "train.hidden": 4,
+    "train.epochs": 2,
+}
+
+
+@pytest.fixture(scope="session")
+def forecast_result(tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
+    """Return a search of a recurrent cell, of one epoch, with its run directory."""
+    run = tmp_path_factory.mktemp("forecast") / "run"
+    return archgrad.search("random", data="macro", run=run, epochs=1, settings=FORECAST, device="cpu")
+
+
+@pytest.fixture
+def forecast_searched(forecast_result: SearchResult, tmp_path: Path) -> Path:
+    """Return the directory of a finished search on series that may be written to."""
+    assert forecast_result.run is not None
+    return Path(shutil.copytree(forecast_result.run, tmp_path / "run"))

@@ -50,8 +50,3 @@ def test_every_recipe_searches_a_recurrent_cell(
 def test_a_space_for_images_cannot_forecast() -> None:
     with pytest.raises(InputError, match="macro is forecast by a recurrent cell, and the space darts has none"):
         archgrad.search("darts", data="macro", space="darts", epochs=1, settings={"data.window": 4})
-
-
-def test_training_says_what_it_cannot_do_yet() -> None:
-    with pytest.raises(InputError, match="does not train them"):
-        archgrad.train(archgrad.published("DARTS_RNN_V2"), data="macro", epochs=1)

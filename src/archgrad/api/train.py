@@ -11,21 +11,20 @@ from typing import Any, cast
 from archgrad.api.interrupts import minding_interrupts
 from archgrad.api.search import SearchResult
 from archgrad.api.settings import load_plugin
+from archgrad.api.train_kinds import Task, train_kind
 from archgrad.api.train_origin import Origin, find_origin, refuse_changes, train_config
-from archgrad.api.train_parts import fresh_network, searched_supernet, training_data
 from archgrad.api.train_recorder import PREFIX, Hook, Progress, TrainRecorder
 from archgrad.api.train_result import TrainResult, finish
 from archgrad.architecture import Architecture
 from archgrad.errors import InputError, NotFiniteError
-from archgrad.network.image import ImageNetwork
-from archgrad.network.recurrent_build import is_recurrent
+from archgrad.network.kinds import kind_of
 from archgrad.network.training import TrainingStoppedError, TrainState, train_network
 from archgrad.processes import Processes, join_processes
 from archgrad.runs import checkpoint
 from archgrad.runs.config import SearchConfig, resolve
 from archgrad.runs.directory import RunDirectory
 from archgrad.tasks.data import Data, find_device
-from archgrad.tasks.image import ImageTask, Measure
+from archgrad.tasks.image import Measure
 
 __all__ = ["TrainResult", "train"]
 
@@ -53,12 +52,14 @@ def train(
     """Train a found architecture on everything but the test part, and measure it there.
 
     What is not given comes from the run's config.yaml, else it is DARTS' evaluation setting (600 epochs, 20 cells of 36
-    channels). The network of a run is written into its directory.
+    channels), and for recurrent cells :data:`archgrad.recipes.recurrent.TRAINING` (30 epochs, 64 units). The network of
+    a run is written into its directory.
 
     Args:
         run_or_architecture: a run directory, an architecture file, the name of a published cell, an
             :class:`Architecture`, or what :func:`archgrad.search` returned.
-        data: a SPEC, a pair of tensors (images, labels), a ``DataLoader`` or a map-style data set.
+        data: a SPEC (``csv:PATH`` or ``macro`` for a recurrent cell); of images also a pair of tensors (images,
+            labels), a ``DataLoader`` or a map-style data set.
         epochs: passes over the training part.
         cells: cells in the stack.
         channels: channels of the first cell's nodes.
@@ -69,8 +70,8 @@ def train(
         settings: dotted paths: ``{"train.rate": 0.1, "data.flip": True}``.
         resume: go on with a training that was interrupted, from its newest checkpoint.
         plugin: a module to import first, which registers parts.
-        loss: callable (output, target) -> scalar, in place of cross entropy.
-        metrics: name -> callable (output, target) -> number, in place of accuracy.
+        loss: callable (output, target) -> scalar, in place of cross entropy or, of forecasts, the squared error.
+        metrics: name -> callable (output, target) -> number, in place of accuracy, or of the errors of forecasts.
         on_epoch: called with the :class:`TrainState` after every epoch; returning True ends the training.
         progress: called with every event, to show it.
         command: the words of the command line, kept in the log.
@@ -82,12 +83,7 @@ def train(
     """
     load_plugin(plugin)
     origin = find_origin(run_or_architecture)
-    target = _target(origin, run)
-    if is_recurrent(origin.architecture):
-        raise InputError(
-            "This version searches recurrent cells and builds their networks, but does not train them. "
-            "Take archgrad.build(cell, hidden=..., inputs=..., horizon=...) and train it as any torch module."
-        )
+    target, kind = _target(origin, run), train_kind(origin.architecture)
     given: dict[str, Any] = {
         "data": data,
         "settings": settings,
@@ -97,7 +93,7 @@ def train(
         "seed": seed,
     }
     resumed = _resumed(origin, target, inherit) if resume else None
-    supernet = searched_supernet(origin) if inherit and resumed is None else None
+    supernet = kind.supernet(origin) if inherit and resumed is None else None
     if resumed is None:
         config = train_config(origin.config, inherit=inherit, **given)
     else:
@@ -109,16 +105,18 @@ def train(
     processes = join_processes(place.type)
     if target is not None and not resume and processes.main:
         _refuse_to_overwrite(origin, target, config)
-    opened = training_data(config, data, place, processes)
+    opened = kind.data(config, data, place, processes)
     if resumed is not None and tree["fingerprint"] != opened.fingerprint:
         raise InputError(
             f"The data are not the same any more: the training in {cast(RunDirectory, target).path} began on data with "
             f"fingerprint {tree['fingerprint'][:12]}, these have {opened.fingerprint[:12]}."
         )
-    task = ImageTask.of(opened, loss=loss, metrics=metrics)
+    task = kind.task(opened, loss, metrics)
     task.training_loss(config.train.label_smoothing)  # refuses before anything is written
     network = (
-        ImageNetwork(tree["blueprint"]) if resumed else fresh_network(origin.architecture, config, opened, supernet)
+        kind_of(tree["blueprint"]).build(tree["blueprint"])
+        if resumed
+        else kind.fresh(origin.architecture, config, opened, supernet)
     )
     state = TrainState(network.to(place), config.train, seed=config.seed)
     if resumed:
@@ -138,7 +136,7 @@ def train(
     with closing(recorder):
         recorder.start(state, resumed, words)
         _run(state, opened, task, recorder, processes)
-        return finish(state, opened, task, recorder, origin.architecture)
+        return finish(state, opened, task, recorder, origin.architecture, kind)
 
 
 def _target(origin: Origin, run: str | Path | None) -> RunDirectory | None:
@@ -199,7 +197,7 @@ def _create(target: RunDirectory, config: SearchConfig, architecture: Architectu
     target.write_text(target.drawing, draw_svg(architecture))
 
 
-def _run(state: TrainState, data: Data, task: ImageTask, recorder: TrainRecorder, processes: Processes) -> None:
+def _run(state: TrainState, data: Data, task: Task, recorder: TrainRecorder, processes: Processes) -> None:
     """Train to the end, or say how it ended before."""
     started, before = time.perf_counter(), recorder.seconds
     where = recorder.run.path if recorder.run else None

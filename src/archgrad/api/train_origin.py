@@ -12,6 +12,8 @@ from archgrad.api.settings import dotted
 from archgrad.api.show import find_architecture
 from archgrad.architecture import Architecture
 from archgrad.errors import InputError, several
+from archgrad.network.recurrent_build import is_recurrent
+from archgrad.recipes.recurrent import TRAINING, is_recurrent_space
 from archgrad.runs.config import SearchConfig, resolve
 from archgrad.runs.directory import RunDirectory
 from archgrad.runs.layers import Layer
@@ -63,7 +65,14 @@ def find_origin(given: object) -> Origin:
             "published cell, an Architecture or what search returned."
         )
     _, architecture, run = find_architecture(given)
-    return Origin(architecture, run.read_config() if run else resolve({}), run)
+    return Origin(architecture, run.read_config() if run else _defaults(architecture), run)
+
+
+def _defaults(architecture: Architecture) -> SearchConfig:
+    """Return the settings of an architecture that comes without a search: on digits, a recurrent cell on macro."""
+    if not is_recurrent(architecture):
+        return resolve({})
+    return resolve({"space": architecture.space, "data": {"spec": "macro"}, "train": dict(TRAINING)})
 
 
 def train_config(
@@ -93,7 +102,15 @@ def train_config(
             bottom["data"] = {"batch": base.data.batch}  # the other options belong to the other kind of data
         bottom["data"]["spec"] = spec
     layers: list[Layer] = [_allowed(settings)]
-    size = {"cells": base.supernet.cells, "channels": base.supernet.channels}
+    recurrent = is_recurrent_space(base.space.name)
+    given = [key for key in ("cells", "channels") if single.get(key) is not None]
+    if recurrent and given:
+        raise InputError(
+            f"A recurrent cell is one cell over time and has no {given[0]}; its size is train.hidden, the units of its "
+            "nodes: --set train.hidden=64."
+        )
+    names = ("hidden",) if recurrent else ("cells", "channels")
+    size = {name: getattr(base.supernet, name) for name in names}
     if inherit:
         layers.insert(0, {"train": size})
     train = {key: single.pop(key) for key in ("epochs", "cells", "channels") if single.get(key) is not None}
@@ -102,9 +119,11 @@ def train_config(
     if inherit:
         for key, value in size.items():
             if getattr(config.train, key) != value:
+                found = getattr(config.train, key)
+                there = f"{value} hidden units" if recurrent else "{cells} cells of {channels} channels".format(**size)
                 raise InputError(
-                    f"A network that inherits has the supernet's size, {size['cells']} cells of {size['channels']} "
-                    f"channels, not {key}={getattr(config.train, key)}. Leave {key} out, or train from scratch."
+                    f"A network that inherits has the supernet's size, {there}, not {key}={found}. "
+                    f"Leave {key} out, or train from scratch."
                 )
     return config
 

@@ -1,4 +1,4 @@
-"""What a training works on: its data, and the network that it starts from."""
+"""What a training of cells for images works on: its data, and the network that it starts from."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 import torch
+from torch import nn
 
 from archgrad.api.train_origin import IN_MEMORY, Origin
 from archgrad.architecture import Architecture
@@ -21,11 +22,11 @@ from archgrad.supernet.inherit import inherit
 from archgrad.tasks.batches import ImageData
 from archgrad.tasks.data import Data, open_data
 
-__all__ = ["fresh_network", "searched_supernet", "training_data"]
+__all__ = ["fresh_network", "open_training", "searched_supernet", "searched_weights", "take_up", "training_data"]
 
 
-def training_data(config: SearchConfig, data: object, device: torch.device, processes: Processes) -> Data:
-    """Open the data with the training's own batch and cutout.
+def open_training(config: SearchConfig, data: object, device: torch.device, processes: Processes) -> Data:
+    """Open the data with the training's own batch.
 
     Args:
         config: of the training.
@@ -34,12 +35,12 @@ def training_data(config: SearchConfig, data: object, device: torch.device, proc
         processes: which of how many processes this is.
 
     Raises:
-        InputError: they are missing or unusable, or cutout hides whole images.
+        InputError: they are missing or unusable.
     """
     own = None if data is None or isinstance(data, str) else data
     if own is None and config.data.spec == IN_MEMORY:
         raise InputError("The search was done on data given from Python; give data to train on: data=(images, labels).")
-    opened = open_data(
+    return open_data(
         config.data.spec if own is None else own,
         seed=config.seed,
         batch=config.train.batch,
@@ -49,6 +50,23 @@ def training_data(config: SearchConfig, data: object, device: torch.device, proc
         world=processes.world,
         options={key: value for key, value in config.data.options().items() if key != "cutout"},
     )
+
+
+def training_data(config: SearchConfig, data: object, device: torch.device, processes: Processes) -> Data:
+    """Open images with the training's own batch and cutout.
+
+    Args:
+        config: of the training.
+        data: the user's own objects, or anything else to take what the configuration names.
+        device: where the batches are wanted.
+        processes: which of how many processes this is.
+
+    Raises:
+        InputError: they are missing, unusable or no images, or cutout hides whole images.
+    """
+    opened = open_training(config, data, device, processes)
+    if opened.task != ImageData.task:
+        raise InputError(f"These cells are for images, and {opened.name} holds series; take images, or another cell.")
     side, cutout = min(opened.input_shape[-2:]), config.train.cutout
     if cutout is not None and cutout >= side:
         raise InputError(f"train.cutout={cutout} hides whole images of {side} pixels; take at most {side // 2}.")
@@ -108,11 +126,7 @@ def searched_supernet(origin: Origin) -> ImageSupernet:
     """
     if origin.searched is not None:
         return cast(ImageSupernet, origin.searched.state.supernet)
-    if origin.run is None or not checkpoint.names(origin.run.checkpoints):
-        what = f"{origin.run.path} holds no checkpoint of a search" if origin.run else "this architecture has no search"
-        raise InputError(f"There is nothing to inherit: {what}. Give the run directory of a search.")
-    tree: Any = checkpoint.load_newest(origin.run.checkpoints).tree
-    weights = tree["state"]["supernet"]
+    weights = searched_weights(origin)
     space, _, _ = make_choices(origin.config)
     supernet = make_supernet(
         origin.config,
@@ -121,10 +135,35 @@ def searched_supernet(origin: Origin) -> ImageSupernet:
         classes=len(weights["classifier.bias"]),
         stem="plain" if "stem.convolution.weight" in weights else "imagenet",  # as the images of the search asked for
     )
+    take_up(supernet, weights, origin)
+    return supernet
+
+
+def searched_weights(origin: Origin) -> dict[str, torch.Tensor]:
+    """Return the weights of a search's supernet as its newest checkpoint has them.
+
+    Raises:
+        InputError: the architecture does not come from a search with a checkpoint.
+        RunError: no checkpoint of it is whole.
+    """
+    if origin.run is None or not checkpoint.names(origin.run.checkpoints):
+        what = f"{origin.run.path} holds no checkpoint of a search" if origin.run else "this architecture has no search"
+        raise InputError(f"There is nothing to inherit: {what}. Give the run directory of a search.")
+    tree: Any = checkpoint.load_newest(origin.run.checkpoints).tree
+    weights: dict[str, torch.Tensor] = tree["state"]["supernet"]
+    return weights
+
+
+def take_up(supernet: nn.Module, weights: dict[str, torch.Tensor], origin: Origin) -> None:
+    """Load weights that :func:`searched_weights` returned.
+
+    Raises:
+        InputError: they are those of another supernet.
+    """
     try:
         supernet.load_state_dict(weights)
     except RuntimeError as error:
+        where = origin.run.path if origin.run else "memory"
         raise InputError(
-            f"The checkpoint in {origin.run.path} does not fit its config.yaml, which was changed after the search."
+            f"The checkpoint in {where} does not fit its config.yaml, which was changed after the search."
         ) from error
-    return supernet

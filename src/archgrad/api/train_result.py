@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from archgrad.api.train_kinds import Task, TrainKind
 from archgrad.api.train_recorder import TrainRecorder
 from archgrad.architecture import Architecture
 from archgrad.network.build import count_flops
-from archgrad.network.image import ImageNetwork
+from archgrad.network.kinds import Network
 from archgrad.network.saved import network_bytes
 from archgrad.network.training import TrainState
 from archgrad.tasks.data import Data
-from archgrad.tasks.image import ImageTask
 
 __all__ = ["TrainResult", "finish"]
 
@@ -33,12 +33,13 @@ class TrainResult:
         epochs: that were done.
         data: the SPEC, or "in-memory".
         seed: of everything random.
-        cells: cells in the stack.
-        channels: channels of the first cell's nodes.
-        metadata: what is saved with the network: classes, shape of an image, data.
+        metadata: what is saved with the network: classes or series, shape of an example, data.
+        cells: cells in the stack, of a network for images.
+        channels: channels of the first cell's nodes, of a network for images.
+        hidden: units of every node, of a recurrent one.
     """
 
-    network: ImageNetwork = field(repr=False)
+    network: Network = field(repr=False)
     architecture: Architecture
     run: Path | None
     metrics: dict[str, float]
@@ -48,9 +49,10 @@ class TrainResult:
     epochs: int
     data: str
     seed: int
-    cells: int
-    channels: int
     metadata: dict[str, Any] = field(repr=False)
+    cells: int | None = None
+    channels: int | None = None
+    hidden: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as plain data, what ``--json`` prints."""
@@ -60,7 +62,7 @@ class TrainResult:
 
 
 def finish(
-    state: TrainState, data: Data, task: ImageTask, recorder: TrainRecorder, architecture: Architecture
+    state: TrainState, data: Data, task: Task, recorder: TrainRecorder, architecture: Architecture, kind: TrainKind
 ) -> TrainResult:
     """Measure a trained network, and write the end of the log and model.safetensors.
 
@@ -70,15 +72,13 @@ def finish(
         task: gives the metrics.
         recorder: knows where to write, if anywhere.
         architecture: what was trained.
+        kind: of its network.
 
     Raises:
         RunError: the network could not be written.
     """
     config, target = recorder.config, recorder.run
-    network = ImageNetwork({**state.network.blueprint, "auxiliary": False})
-    weights = {name: value for name, value in state.network.state_dict().items() if not name.startswith("auxiliary.")}
-    network.load_state_dict(weights)
-    network = network.to(next(state.network.parameters()).device).eval()
+    network = kind.finished(state.network)
     result = TrainResult(
         network=network,
         architecture=architecture,
@@ -90,12 +90,11 @@ def finish(
         epochs=state.epoch,
         data=config.data.spec,
         seed=config.seed,
-        cells=len(network.cells),
-        channels=network.blueprint["layers"][0]["channels"],
+        **kind.size(network),
         metadata={
             "blueprint": network.blueprint,
             "task": task.name,
-            "classes": list(data.classes),
+            **kind.noted(data),
             "input_shape": list(data.input_shape),
             "data": config.data.spec,
             "data_options": config.data.options(),

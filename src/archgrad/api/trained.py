@@ -7,14 +7,14 @@ from typing import Any
 
 from archgrad.api.train_result import TrainResult
 from archgrad.errors import InputError
-from archgrad.network.image import ImageNetwork
+from archgrad.network.kinds import Network
 from archgrad.network.saved import load_network
 from archgrad.runs.directory import RunDirectory
 
 __all__ = ["find_trained"]
 
 
-def find_trained(run: object) -> tuple[ImageNetwork, dict[str, Any]]:
+def find_trained(run: object) -> tuple[Network, dict[str, Any]]:
     """Return a trained network in eval mode, and what was saved about it.
 
     Args:

@@ -28,6 +28,7 @@ EXAMPLES = examples(
     "archgrad train runs/darts-digits-s0 --epochs 50 --cells 5 --channels 16",
     "archgrad train DARTS_V2 --data cifar10:PATH --run runs/darts-v2",
     "archgrad train runs/darts-digits-s0 --inherit --epochs 10",
+    "archgrad train runs/darts-macro-s0 --set train.hidden=32",
 )
 
 
@@ -51,16 +52,18 @@ def command(
 
     It learns from everything but the test part, on which it is measured at the end. Without --run a run's own
     directory takes the network, and an architecture gets a new one under runs/. Sizes that are not given are the run's
-    train.cells and train.channels (DARTS' own, 20 and 36).
+    train.cells and train.channels (DARTS' own, 20 and 36), of a recurrent cell train.hidden.
     """
     from archgrad.runs.config import parse_set
 
     words: dict[str, Any] = {"data": data, "epochs": epochs, "cells": cells, "channels": channels, "seed": seed}
     with kept_clean(as_json), Bar("training") as bar:
         from archgrad.api.train import train
+        from archgrad.api.train_origin import find_origin
 
         if run is None and not resume and not Path(source).is_dir():
-            run = free_directory(Path(source).stem, data or "digits", seed or 0)
+            spec = data or find_origin(source).config.data.spec
+            run = free_directory(Path(source).stem, spec, seed or 0)
         result = train(
             source,
             **words,
@@ -76,12 +79,14 @@ def command(
     if as_json:
         print_json(result.to_dict())
         return
+    known = {"cells": result.cells, "channels": result.channels, "hidden units": result.hidden}
+    sizes = [f"{name} {value}" for name, value in known.items() if value is not None]
     print_facts(
         {
             "test": metrics_words(result.metrics),
-            "network": f"cells {result.cells}, channels {result.channels}, epochs {result.epochs}",
+            "network": ", ".join([*sizes, f"epochs {result.epochs}"]),
             "parameters": amount(result.parameters),
-            "multiply-adds of one image": amount(result.flops),
+            "multiply-adds of one example": amount(result.flops),
             "seconds": f"{result.seconds:.1f}",
         }
     )

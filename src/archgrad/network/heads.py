@@ -87,7 +87,8 @@ class ForecastNetwork(nn.Module):
 
     Args:
         blueprint: plain data with ``recurrence`` (see :class:`archgrad.network.recurrent_cells.Recurrence`),
-            ``horizon``, ``targets``, ``mean``, ``std`` and ``anchor``.
+            ``horizon``, ``targets``, ``mean``, ``std`` and ``anchor``. ``kind``, ``window`` and ``series`` are for
+            those who save, train or ask it.
     """
 
     def __init__(self, blueprint: dict[str, Any]) -> None:

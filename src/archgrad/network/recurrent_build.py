@@ -88,6 +88,8 @@ def recurrent_network(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     anchor: bool = False,
+    window: int | None = None,
+    series: Sequence[str] | None = None,
     tokens: int | None = None,
     dropout_input: float = 0.0,
     dropout_hidden: float = 0.0,
@@ -106,6 +108,8 @@ def recurrent_network(
         mean: per series, of what the forecaster was trained on.
         std: per series.
         anchor: whether the forecaster sees each window relative to its last values.
+        window: steps that the forecaster was trained on; None where any number will do.
+        series: names of the F series.
         tokens: size of the vocabulary; makes a language model with tied embeddings, [T, N] -> scores [T, N, tokens].
         dropout_input: variational dropout of x_t.
         dropout_hidden: variational dropout of every state before its matrix.
@@ -124,7 +128,7 @@ def recurrent_network(
         raise InputError("A language model (tokens=) takes neither horizon= nor inputs=: it reads its own embeddings.")
     if tokens is None and inputs is None:
         raise InputError("A recurrent network needs inputs= (features a step), or tokens= for a language model.")
-    for name, value in {"tokens": tokens, "horizon": horizon}.items():
+    for name, value in {"tokens": tokens, "horizon": horizon, "window": window}.items():
         if value is not None and value < 1:
             raise InputError(f"{name} is {value}; it must be at least 1.")
     features = hidden if inputs is None else inputs
@@ -146,7 +150,10 @@ def recurrent_network(
         raise InputError(f"targets is {chosen}; it must name series from 0 to {features - 1}.")
     return ForecastNetwork(
         {
+            "kind": "forecast",
             "recurrence": core,
+            "window": window,
+            "series": None if series is None else list(series),
             "horizon": horizon,
             "targets": chosen,
             "mean": None if mean is None else [float(m) for m in mean],

@@ -13,7 +13,7 @@ from safetensors.torch import load as tensors_from_bytes
 from safetensors.torch import save as tensors_to_bytes
 
 from archgrad.errors import InputError
-from archgrad.network.image import ImageNetwork
+from archgrad.network.kinds import KINDS, Network, kind_of
 
 __all__ = ["KEY", "load_network", "network_bytes"]
 
@@ -21,7 +21,7 @@ KEY = "archgrad"
 """The one key of the header's metadata; its value is JSON."""
 
 
-def network_bytes(network: ImageNetwork, metadata: Mapping[str, Any]) -> bytes:
+def network_bytes(network: Network, metadata: Mapping[str, Any]) -> bytes:
     """Return a network as a safetensors file; equal networks and metadata give equal bytes.
 
     Args:
@@ -34,15 +34,15 @@ def network_bytes(network: ImageNetwork, metadata: Mapping[str, Any]) -> bytes:
     return tensors_to_bytes(tensors, header)
 
 
-def load_network(path: str | Path) -> tuple[ImageNetwork, dict[str, Any]]:
+def load_network(path: str | Path) -> tuple[Network, dict[str, Any]]:
     """Read a file that :func:`network_bytes` made.
 
     Args:
         path: the file.
 
     Returns:
-        The network, on the CPU in eval mode, and its metadata: ``blueprint``, ``task``, ``classes``, ``input_shape``
-        and where it was trained.
+        The network, on the CPU in eval mode, and its metadata: ``blueprint``, ``task``, ``input_shape``, ``classes``
+        or ``series``, and where it was trained.
 
     Raises:
         InputError: the file is missing, truncated, damaged, or not of archgrad's making.
@@ -59,7 +59,7 @@ def load_network(path: str | Path) -> tuple[ImageNetwork, dict[str, Any]]:
     try:
         # without memory of its own until the sizes are known to be those of the tensors in the file
         with torch.device("meta"):
-            network = ImageNetwork(metadata["blueprint"])
+            network = kind_of(metadata["blueprint"]).build(metadata["blueprint"])
         network.load_state_dict(tensors, assign=True)
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise InputError(
@@ -79,8 +79,11 @@ def _metadata(data: bytes, path: str | Path) -> dict[str, Any]:
             f"{path} was not written by archgrad: it holds tensors, but not what network they belong to."
         ) from error
     complete = isinstance(metadata, dict) and isinstance(metadata.get("blueprint"), dict)
-    if not (complete and _are(str, metadata.get("classes")) and _are(int, metadata.get("input_shape"))):
-        raise InputError(f"{path} is damaged: its header lacks the blueprint, the classes or the input's shape.")
+    kind = KINDS.get(str(metadata["blueprint"].get("kind", "image"))) if complete else None
+    if kind is None or not all(_are(entry, metadata.get(name)) for name, entry in kind.noted.items()):
+        raise InputError(
+            f"{path} is damaged: its header lacks the blueprint, the names of classes or series, or the input's shape."
+        )
     found: dict[str, Any] = metadata
     return found
 

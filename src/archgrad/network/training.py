@@ -1,4 +1,4 @@
-"""Training of a derived network: SGD, warm-up, a falling rate, drop-path, auxiliary head, label smoothing, clipping.
+"""Training of a derived network: optimiser, warm-up, falling rate, drop-path, auxiliary head, clipping.
 
 The recipe is DARTS' evaluation (arXiv 1806.09055, appendix A.2; its public code, cnn/train.py).
 """
@@ -18,14 +18,22 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from archgrad.errors import InputError, NotFiniteError
-from archgrad.network.image import ImageNetwork
+from archgrad.network.kinds import Network, kind_of
 from archgrad.optimisers import cosine_rate, linear_rate, load_named_state, named_state
 from archgrad.processes import Processes, average_gradients, share_buffers
 
 if TYPE_CHECKING:
     from archgrad.runs.settings import TrainSettings
 
-__all__ = ["Emit", "TrainState", "TrainingStoppedError", "drop_probability", "learning_rate", "train_network"]
+__all__ = [
+    "Emit",
+    "TrainState",
+    "TrainingStoppedError",
+    "drop_probability",
+    "learning_rate",
+    "make_optimizer",
+    "train_network",
+]
 
 Batch = tuple[Tensor, Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -72,18 +80,17 @@ class TrainState:
         seed: of the drop-path masks.
 
     Attributes:
+        kind: of the network.
         epoch: epochs done.
         step: optimiser steps done.
         position: batches taken from the stream.
     """
 
-    def __init__(self, network: ImageNetwork, settings: TrainSettings, *, seed: int = 0) -> None:
-        # channels last is a quarter faster on a CPU and what a GPU's tensor cores want
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    def __init__(self, network: Network, settings: TrainSettings, *, seed: int = 0) -> None:
+        self.network, self.kind = network, kind_of(network.blueprint)
+        self.kind.lay_out(network)
         self.settings, self.seed = settings, seed
-        self.optimizer = torch.optim.SGD(
-            network.parameters(), settings.rate, momentum=settings.momentum, weight_decay=settings.decay
-        )
+        self.optimizer = make_optimizer(network, settings)
         self.epoch = self.step = self.position = 0
         self.sums = {"loss": 0.0, "right": 0.0, "examples": 0.0}
 
@@ -108,6 +115,18 @@ class TrainState:
 
 Emit = Callable[[str, TrainState, dict[str, Any]], bool | None]
 """Called with ("step" | "epoch", state, record); True asks for a stop after this event."""
+
+
+def make_optimizer(network: Network, settings: TrainSettings) -> torch.optim.Optimizer:
+    """Return the optimiser that the settings name, over all weights of a network.
+
+    Args:
+        network: on its device.
+        settings: ``optimizer``, ``rate``, ``decay`` and, for SGD, ``momentum``.
+    """
+    if settings.optimizer == "adam":
+        return torch.optim.Adam(network.parameters(), settings.rate, weight_decay=settings.decay)
+    return torch.optim.SGD(network.parameters(), settings.rate, momentum=settings.momentum, weight_decay=settings.decay)
 
 
 def learning_rate(settings: TrainSettings, epoch: int, share: float) -> float:
@@ -169,7 +188,7 @@ def train_network(
     while state.epoch < settings.epochs:
         started, end = time.perf_counter(), (state.epoch + 1) * batches
         state.network.train()
-        state.network.drop_path = drop_probability(settings, state.epoch)
+        state.kind.begin_epoch(state.network, drop_probability(settings, state.epoch))
         while state.position < end:
             group = list(islice(stream, min(settings.accumulate, end - state.position)))
             rate = learning_rate(settings, state.epoch, 1 - (end - state.position - len(group)) / batches)
@@ -181,7 +200,7 @@ def train_network(
         record = {
             "epoch": state.epoch + 1,
             "loss": sums["loss"] / sums["examples"],
-            "train_accuracy": sums["right"] / sums["examples"],
+            **({"train_accuracy": sums["right"] / sums["examples"]} if state.kind.classifies else {}),
             "validation": None if part == "train" else _validation(state, data, task),
             "rate": rate,
             "seconds": seconds,
@@ -205,9 +224,9 @@ def _step(
             if len(x) < 2:
                 raise InputError("One example alone cannot be normalised: train.batch must be at least 2 a process.")
             with torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext():
-                output, extra = state.network.with_auxiliary(x.contiguous(memory_format=torch.channels_last))
+                output, extra = state.kind.forward(state.network, x)
             loss = loss_of(output.float(), y)
-            right = (output.argmax(1) == y).sum()
+            right = state.kind.right(output, y)
             totals += torch.stack([loss.detach() * len(x), right, torch.full_like(right, len(x))])
             if extra is not None:
                 loss = loss + settings.auxiliary * loss_of(extra.float(), y)

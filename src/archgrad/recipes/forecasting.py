@@ -10,7 +10,7 @@ from archgrad.supernet.recurrent import RecurrentSupernet
 from archgrad.supernet.recurrent_forecast import ForecastSupernet
 from archgrad.tasks.windows import SeriesData
 
-__all__ = ["make_forecaster"]
+__all__ = ["forecast_supernet", "make_forecaster"]
 
 
 def make_forecaster(config: SearchConfig, space: Space, data: SeriesData) -> ForecastSupernet:
@@ -29,18 +29,31 @@ def make_forecaster(config: SearchConfig, space: Space, data: SeriesData) -> For
             f"{data.name} is forecast by a recurrent cell, and the space {space.name} has none; "
             f"take --space darts-rnn or --space two-input-rnn."
         )
-    settings, (steps, inputs) = config.supernet, data.input_shape
+    steps, inputs = data.input_shape
+    ends = ForecastEnds(
+        inputs, config.supernet.hidden, data.horizon, data.targets, mean=data.mean, std=data.std, anchor=data.anchor
+    )
+    return forecast_supernet(config, space, ends, steps)
+
+
+def forecast_supernet(config: SearchConfig, space: Space, ends: ForecastEnds, steps: int) -> ForecastSupernet:
+    """Build the supernet between given ends; enough to take up the weights of a checkpoint.
+
+    Args:
+        config: the whole configuration.
+        space: a recurrent one.
+        ends: what stands before and behind the cell.
+        steps: time steps of a window; no weight depends on it.
+    """
+    settings = config.supernet
     core = RecurrentSupernet(
         space,
-        inputs=inputs,
+        inputs=len(ends.mean),
         hidden=settings.hidden,
         steps=steps,
         evaluation=settings.evaluation,
         node_norm=settings.node_norm is not False,
         dropout_input=settings.dropout_input,
         dropout_hidden=settings.dropout_hidden,
-    )
-    ends = ForecastEnds(
-        inputs, settings.hidden, data.horizon, data.targets, mean=data.mean, std=data.std, anchor=data.anchor
     )
     return ForecastSupernet(core, ends)

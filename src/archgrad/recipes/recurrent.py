@@ -8,13 +8,20 @@ from typing import Any
 from archgrad import registry
 from archgrad.runs.layers import Layer, over, tidy
 
-__all__ = ["DEFAULT_SPACE", "SERIES", "is_recurrent_space", "recurrent_layer"]
+__all__ = ["DEFAULT_SPACE", "SERIES", "TRAINING", "is_recurrent_space", "recurrent_layer"]
 
 DEFAULT_SPACE = "darts-rnn"
 """The space of a search on series where none is named."""
 
 SERIES = ("csv", "macro")
 """The data that are forecast."""
+
+TRAINING: dict[str, Any] = {
+    **{"epochs": 30, "batch": 32, "optimizer": "adam", "rate": 1e-3, "rate_end": 0.0, "rate_schedule": "cosine"},
+    **{"warmup": 0, "clip": 1.0, "decay": 0.0, "drop_path": 0.0, "auxiliary": 0.0, "label_smoothing": 0.0},
+}
+"""How a found cell is trained on series, in place of DARTS' evaluation on images: as the LSTM and the GRU that it is
+compared with (:func:`archgrad.tasks.forecasting_baselines.fit_network`)."""
 
 
 def is_recurrent_space(name: str) -> bool:
@@ -27,7 +34,7 @@ def recurrent_layer(recipe: Layer, above: Sequence[Layer]) -> dict[str, Any]:
 
     One edge a node is kept (DARTS, recurrent cells), the recipe's wish about ``none`` goes over to the space, and the
     weights learn with a larger rate and a tighter clip, as recurrent networks do (a reconstruction: DARTS' own values,
-    rate 20 and clip 0.25, are for its language model).
+    rate 20 and clip 0.25, are for its language model). The found cell trains as :data:`TRAINING` says.
 
     Args:
         recipe: the recipe's settings.
@@ -49,6 +56,7 @@ def recurrent_layer(recipe: Layer, above: Sequence[Layer]) -> dict[str, Any]:
         "weights": {"rate": 0.1, "rate_end": 0.001, "clip": 1.0},
         "choices": {"rate": 3e-3},
     }
+    layer["train"] = dict(TRAINING)
     if own.get("derivation", {}).get("name", "top-edges") == "top-edges":
         layer["derivation"] = {"name": "top-edges", "k": 1}
     return layer

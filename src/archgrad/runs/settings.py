@@ -179,7 +179,7 @@ class ChoiceSettings(_Settings):
 
 
 class TrainSettings(_Settings):
-    """How the derived network is trained: SGD with a rate that falls from ``rate`` to ``rate_end``.
+    """How the derived network is trained: SGD or Adam with a rate that falls from ``rate`` to ``rate_end``.
 
     Attributes:
         epochs: passes over the training part.
@@ -190,6 +190,7 @@ class TrainSettings(_Settings):
         rate_end: learning rate at the end.
         rate_schedule: how the rate falls: by a ``cosine``, or ``linear`` as usual on ImageNet.
         warmup: epochs over which the rate rises from 0.
+        optimizer: ``sgd``, or ``adam`` as usual for series.
         momentum: SGD's momentum.
         decay: weight decay.
         clip: largest norm of the gradient; None for no clipping.
@@ -201,6 +202,9 @@ class TrainSettings(_Settings):
         label_smoothing: share of the target spread over all classes.
         stem: ``plain`` keeps the images' sides, ``imagenet`` leaves an eighth of them to the first cell; None takes the
             latter for images of 112 pixels and more.
+        hidden: units of every node of a recurrent cell.
+        dropout_input: variational dropout of a recurrent cell's input.
+        dropout_hidden: variational dropout of a recurrent cell's states.
     """
 
     epochs: Count = 600
@@ -211,6 +215,7 @@ class TrainSettings(_Settings):
     rate_end: NonNegative = 0.0
     rate_schedule: Literal["cosine", "linear"] = "cosine"
     warmup: Size = 0
+    optimizer: Literal["sgd", "adam"] = "sgd"
     momentum: Momentum = 0.9
     decay: NonNegative = 3e-4
     clip: Rate | None = 5.0
@@ -220,6 +225,9 @@ class TrainSettings(_Settings):
     cutout: Size | None = None
     label_smoothing: Fraction = 0.0
     stem: StemName | None = None
+    hidden: Count = 64
+    dropout_input: Probability = 0.0
+    dropout_hidden: Probability = 0.0
 
 
 class SearchConfig(_Settings):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -11,12 +12,14 @@ from torch import nn
 from archgrad.architecture import Architecture
 from archgrad.architecture import Cell as FixedCell
 from archgrad.errors import InputError
+from archgrad.network.heads import ForecastNetwork
 from archgrad.network.recurrent import SequenceNorm
 from archgrad.network.recurrent_build import recurrence_blueprint
 from archgrad.network.recurrent_cells import Recurrence
 from archgrad.supernet.recurrent import RecurrentSupernet
+from archgrad.supernet.recurrent_forecast import ForecastSupernet
 
-__all__ = ["as_in_recurrent_supernet", "inherit_recurrence"]
+__all__ = ["as_in_recurrent_supernet", "inherit_forecaster", "inherit_recurrence"]
 
 
 def as_in_recurrent_supernet(architecture: Architecture, supernet: RecurrentSupernet) -> Architecture:
@@ -61,6 +64,50 @@ def inherit_recurrence(supernet: RecurrentSupernet, architecture: Architecture) 
             else:  # the matrices of the inputs, and the gates of a learned output
                 parameter.copy_(cast(nn.Parameter, getattr(source, own)))
     target.norms.load_state_dict(source.norms.state_dict())
+    return network
+
+
+def inherit_forecaster(
+    supernet: ForecastSupernet,
+    architecture: Architecture,
+    *,
+    window: int | None = None,
+    series: Sequence[str] | None = None,
+    dropout_input: float = 0.0,
+    dropout_hidden: float = 0.0,
+) -> ForecastNetwork:
+    """Build the derived forecaster with the supernet's weights, statistics and scaling.
+
+    It equals the supernet in eval mode as :func:`inherit_recurrence` says.
+
+    Args:
+        supernet: where everything is copied from.
+        architecture: a cell of the supernet's space.
+        window: rows that it will be trained on.
+        series: names of the series.
+        dropout_input: variational dropout of x_t in the training that follows.
+        dropout_hidden: variational dropout of every state before its matrix.
+
+    Raises:
+        InputError: the architecture has a cell, nodes or activations that the supernet lacks.
+    """
+    core, ends = inherit_recurrence(supernet.core, architecture), supernet.ends
+    recurrence = {**core.blueprint, "dropout_input": dropout_input, "dropout_hidden": dropout_hidden}
+    network = ForecastNetwork(
+        {
+            "kind": "forecast",
+            "recurrence": recurrence,
+            "window": window,
+            "series": None if series is None else list(series),
+            "horizon": ends.horizon,
+            "targets": ends.targets.tolist(),
+            "mean": ends.mean.tolist(),
+            "std": ends.std.tolist(),
+            "anchor": ends.anchor,
+        }
+    ).to(ends.mean.device)
+    network.core.load_state_dict(core.state_dict())
+    network.ends.load_state_dict(ends.state_dict())
     return network
 
 
