@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from archgrad.api.train_origin import IN_MEMORY
+from archgrad.api.forecasts import measure_series
+from archgrad.api.reopened import BATCH, open_again
 from archgrad.api.train_result import TrainResult
 from archgrad.api.trained import find_trained
 from archgrad.errors import InputError, unknown
+from archgrad.network.kinds import ForecastKind, ImageKind, Network, kind_of
 from archgrad.tasks.batches import as_float
-from archgrad.tasks.data import Data, find_device, open_data, parse_spec
+from archgrad.tasks.data import find_device
 from archgrad.tasks.image import ImageTask, Measure
 from archgrad.tasks.own import load_own
 from archgrad.tasks.split import PARTS
 
 __all__ = ["evaluate"]
-
-BATCH = 256
-"""Examples at a time; the metrics do not depend on it."""
 
 
 def evaluate(
@@ -39,11 +38,12 @@ def evaluate(
     Args:
         run: a run directory with a trained network, or what :func:`archgrad.train` returned.
         data: a SPEC, of which ``part`` is taken; or the user's own pair (images, labels), ``Dataset`` or
-            ``DataLoader``, all of which is taken, or a mapping with ``"test"``. If None, what it was trained on.
+            ``DataLoader``, all of which is taken, or a mapping with ``"test"``. A forecaster takes a SPEC alone. If
+            None, what it was trained on.
         device: "auto", "cpu", "cuda", "cuda:1".
         part: "test"; or, to compare, "train" or "validation" (which is part of "train").
-        loss: callable (output, target) -> scalar, in place of cross entropy.
-        metrics: name -> callable (output, target) -> number, in place of accuracy.
+        loss: callable (output, target) -> scalar, in place of the task's.
+        metrics: name -> callable (output, target) -> number, in place of the task's.
 
     Returns:
         ``loss`` and every metric by name.
@@ -55,38 +55,33 @@ def evaluate(
     place = find_device(device)
     if part not in PARTS:
         raise unknown("part", part, PARTS)
-    network = network.to(place)
+    measure = MEASURES[kind_of(network.blueprint).name]
+    return measure(network.to(place), about, data, place, part, loss, metrics)
+
+
+def _measure_images(
+    network: Network,
+    about: Mapping[str, Any],
+    data: object,
+    device: torch.device,
+    part: str,
+    loss: Measure | None,
+    metrics: Mapping[str, Measure] | None,
+) -> dict[str, float]:
     if data is None or isinstance(data, str):
-        opened = _open(about, data, place)
+        opened = open_again(about, data, device)
         _check(about, tuple(opened.input_shape), opened.classes, opened.name)
         batches, classes = opened.once(part), opened.classes
     else:
-        batches, classes = _own(about, data, place), tuple(about["classes"])
+        batches, classes = _own(about, data, device), tuple(about["classes"])
     task = ImageTask(about["input_shape"], classes, loss=loss, metrics=metrics)
     return task.evaluate(network, batches)
 
 
-def _open(about: Mapping[str, Any], spec: str | None, device: torch.device) -> Data:
-    """Open the data that the network was trained on, or others by their SPEC."""
-    known = str(about.get("data"))
-    if spec is None and known == IN_MEMORY:
-        raise InputError(
-            "The network was trained on data given from Python; give data to evaluate: data=(images, labels)."
-        )
-    options = dict(about.get("data_options") or {})
-    if spec is not None and spec != known:
-        same_kind = parse_spec(spec)[0] == known.partition(":")[0]
-        # how images are read belongs to the network, how many of them were used to the other data
-        options = {k: v for k, v in options.items() if same_kind and k not in ("limit", "limit_test")}
-    opened = open_data(
-        spec or known, seed=int(about.get("seed", 0)), batch=BATCH, choice_share=0.0, device=device, options=options
-    )
-    if spec is None and opened.fingerprint != about.get("fingerprint"):
-        raise InputError(
-            f"The data {known} have changed since the network was trained, so what is test now may have been trained "
-            f"on. To evaluate all the same, name them: data='{known}'."
-        )
-    return opened
+MEASURES: dict[str, Callable[..., dict[str, float]]] = {
+    ImageKind.name: _measure_images,
+    ForecastKind.name: measure_series,
+}
 
 
 def _own(about: Mapping[str, Any], given: object, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
@@ -113,6 +108,8 @@ def _own(about: Mapping[str, Any], given: object, device: torch.device) -> Itera
 def _check(about: Mapping[str, Any], shape: tuple[int, ...], classes: tuple[str, ...], name: str) -> None:
     """Refuse data that the network cannot have been made for."""
     takes = tuple(about["input_shape"])
+    if len(shape) != 3:
+        raise InputError(f"{name} holds no images, which the network takes.")
     if shape != takes:
         raise InputError(f"The images of {name} are {_size(shape)}; the network takes {_size(takes)}.")
     if list(classes) != about["classes"]:

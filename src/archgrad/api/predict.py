@@ -1,22 +1,25 @@
-"""``predict``: what a trained network says about images, one answer each."""
+"""``predict``: what a trained network says about images, one answer each, or how series go on."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from archgrad.api.forecasts import predict_series
 from archgrad.api.inputs import read_inputs
 from archgrad.api.train_result import TrainResult
 from archgrad.api.trained import find_trained
+from archgrad.network.kinds import ForecastKind, ImageKind, Network, kind_of
 from archgrad.tasks.data import find_device
 
 __all__ = ["predict"]
 
 
 def predict(run: str | Path | TrainResult, inputs: object, *, device: str = "auto") -> list[dict[str, Any]]:
-    """Classify images with a trained network.
+    """Classify images, or forecast series, with a trained network.
 
     Images are taken as training took them: resized or converted only where the training data were (``data.size``,
     ``data.mode``).
@@ -25,22 +28,29 @@ def predict(run: str | Path | TrainResult, inputs: object, *, device: str = "aut
         run: a run directory with a trained network, or what :func:`archgrad.train` returned.
         inputs: an image file; a folder, of which all images are taken, those in folders within it too; a .npy file; or
             a tensor or array. Arrays are [N, C, H, W] or [C, H, W] ([N, H, W] too where images are grey), uint8 from 0
-            to 255 or float from 0 to 1.
+            to 255 or float from 0 to 1. For a forecaster a CSV file, or an array [rows, series]; the last rows count.
         device: "auto", "cpu", "cuda", "cuda:1".
 
     Returns:
         For every image, in the order of names or numbers: ``input`` (the file, or the number in the array), ``class``,
-        ``probability`` of that class, and ``probabilities`` by class.
+        ``probability`` of that class, and ``probabilities`` by class. Of a forecaster: for every row ahead ``date`` (or
+        ``step`` from 1 on, where there are no dates), and the value of each series that it forecasts.
 
     Raises:
-        InputError: no trained network, or images that are missing, damaged or not of its size and mode; all are named.
+        InputError: no trained network, or images that are missing, damaged or not of its size and mode, all of which
+            are named; or a table without the series or rows that the network needs.
     """
     network, about = find_trained(run)
     place = find_device(device)
+    answer = ANSWERS[kind_of(network.blueprint).name]
+    return answer(network.to(place), about, inputs, place)
+
+
+def _classify(network: Network, about: Mapping[str, Any], inputs: object, device: torch.device) -> list[dict[str, Any]]:
     names, batches = read_inputs(inputs, about)
-    network, classes = network.to(place), about["classes"]
+    classes = about["classes"]
     with torch.no_grad():
-        rows = [row for batch in batches for row in network(batch.to(place)).softmax(1).tolist()]
+        rows = [row for batch in batches for row in network(batch.to(device)).softmax(1).tolist()]
     answers = []
     for name, row in zip(names, rows, strict=True):
         probability, best = max((value, -number) for number, value in enumerate(row))
@@ -49,3 +59,9 @@ def predict(run: str | Path | TrainResult, inputs: object, *, device: str = "aut
             {"input": name, "class": classes[-best], "probability": probability, "probabilities": probabilities}
         )
     return answers
+
+
+ANSWERS: dict[str, Callable[..., list[dict[str, Any]]]] = {
+    ImageKind.name: _classify,
+    ForecastKind.name: predict_series,
+}

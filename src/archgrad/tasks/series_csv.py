@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -10,10 +9,11 @@ import pandas as pd
 import torch
 
 from archgrad.errors import InputError, several, unknown
+from archgrad.tasks.dates import parsed
 from archgrad.tasks.raw import digest
 from archgrad.tasks.series import SHARES, RawSeries, chosen_targets
 
-__all__ = ["load_csv", "read_table", "series_of"]
+__all__ = ["date_column", "load_csv", "read_table", "series_of"]
 
 NAMED = 10
 """How many wrong cells a message names at most."""
@@ -103,7 +103,7 @@ def series_of(
     """
     if date is not None and date not in table.columns:
         raise unknown("column", date, [str(name) for name in table.columns], "data.date")
-    date = _date_column(table) if date is None else date
+    date = date_column(table) if date is None else date
     line = int(table.attrs.get("first_line", 1))
     problems = []
     dates = None
@@ -137,28 +137,22 @@ def _number(cell: str) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def _date_column(table: pd.DataFrame) -> str | None:
-    """Return the first column whose first cells are dates and not numbers."""
+def date_column(table: pd.DataFrame) -> str | None:
+    """Return the name of the first column whose first cells are dates and not numbers, or None."""
     for name in table.columns:
         cells = [str(cell).strip() for cell in table[name].iloc[:5]]
-        if all(cell and _number(cell) is None for cell in cells) and not _parsed(cells).isna().any():
+        if all(cell and _number(cell) is None for cell in cells) and not parsed(cells).isna().any():
             return str(name)
     return None
 
 
-def _parsed(cells: list[str] | tuple[str, ...]) -> pd.Series[Any]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # pandas says when it has to guess cell by cell
-        return pd.Series(pd.to_datetime(pd.Series(list(cells)), errors="coerce"))
-
-
 def _date_problems(dates: tuple[str, ...], column: str, line: int) -> list[str]:
     """Say which dates are none, or the first that does not come after the one before."""
-    parsed = _parsed(dates)
-    wrong = [row for row, missing in enumerate(parsed.isna()) if missing]
+    moments = parsed(dates)
+    wrong = [row for row, missing in enumerate(moments.isna()) if missing]
     if wrong:
         return [f"line {row + line}, column '{column}': '{dates[row]}' is no date" for row in wrong]
-    backwards = (parsed.diff().iloc[1:] <= pd.Timedelta(0)).to_numpy().nonzero()[0]
+    backwards = (moments.diff().iloc[1:] <= pd.Timedelta(0)).to_numpy().nonzero()[0]
     if len(backwards):
         row = int(backwards[0]) + 1
         return [f"line {row + line}, column '{column}': {dates[row]} does not come after {dates[row - 1]}"]

@@ -1,0 +1,57 @@
+"""The data of a trained network, opened again to measure it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from archgrad.api.train_origin import IN_MEMORY
+from archgrad.errors import InputError
+from archgrad.tasks.data import Data, open_data, parse_spec
+
+__all__ = ["BATCH", "open_again"]
+
+BATCH = 256
+"""Examples at a time; the metrics do not depend on it."""
+
+
+def open_again(
+    about: Mapping[str, Any], spec: str | None, device: torch.device, fixed: Mapping[str, Any] | None = None
+) -> Data:
+    """Open the data that the network was trained on, or others by their SPEC.
+
+    Args:
+        about: what was saved with the network.
+        spec: of other data; None for those that it was trained on.
+        device: where the batches are wanted.
+        fixed: options of the data that belong to the network.
+
+    Raises:
+        InputError: they are missing, were given from Python, or have changed since.
+    """
+    known = str(about.get("data"))
+    if spec is None and known == IN_MEMORY:
+        raise InputError(
+            "The network was trained on data given from Python; give data to evaluate: data=(images, labels)."
+        )
+    options = dict(about.get("data_options") or {})
+    if spec is not None and spec != known:
+        same_kind = parse_spec(spec)[0] == known.partition(":")[0]
+        # how images are read belongs to the network, how many of them were used to the other data
+        options = {k: v for k, v in options.items() if same_kind and k not in ("limit", "limit_test")}
+    opened = open_data(
+        spec or known,
+        seed=int(about.get("seed", 0)),
+        batch=BATCH,
+        choice_share=0.0,
+        device=device,
+        options={**options, **(fixed or {})},
+    )
+    if spec is None and opened.fingerprint != about.get("fingerprint"):
+        raise InputError(
+            f"The data {known} have changed since the network was trained, so what is test now may have been trained "
+            f"on. To evaluate all the same, name them: data='{known}'."
+        )
+    return opened
