@@ -16,8 +16,10 @@ from torch import nn
 
 from archgrad.errors import InputError, RunError
 from archgrad.network import exporting
+from archgrad.network.build import build
 from archgrad.network.exporting import check_standalone, export_onnx, export_program, inference_copy
 from archgrad.network.standalone import write_standalone
+from archgrad.published import published
 
 CLASSES = ("a", "b", "ü")
 
@@ -80,6 +82,8 @@ def test_a_copy_for_inference_leaves_the_network_as_it_was_and_drops_what_only_t
 def test_other_modules_are_refused() -> None:
     with pytest.raises(InputError, match="A Linear cannot be exported; give a run directory"):
         inference_copy(nn.Linear(2, 2))
+    with pytest.raises(InputError, match="exports networks for images alone"):
+        inference_copy(build(published("DARTS_RNN_V2"), hidden=2, inputs=2, horizon=1))
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxruntime", "onnxscript"])

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from archgrad.errors import InputError, RunError
+from archgrad.network.heads import ForecastNetwork
 from archgrad.network.image import ImageNetwork
 from archgrad.runs.writing import write_atomically
 
@@ -62,8 +63,13 @@ def inference_copy(network: nn.Module, device: str | torch.device = "cpu") -> Im
         device: where the copy lies.
 
     Raises:
-        InputError: it is another module.
+        InputError: it is another module, or a forecaster.
     """
+    if isinstance(network, ForecastNetwork):
+        raise InputError(
+            "This version trains, evaluates and asks forecasters, but exports networks for images alone. Read the "
+            "network with archgrad.network.saved.load_network('RUN/model.safetensors') and use it as any torch module."
+        )
     if not isinstance(network, ImageNetwork):
         raise InputError(
             f"A {type(network).__name__} cannot be exported; give a run directory, or a network made by archgrad.build."
