@@ -95,7 +95,7 @@ def searched(row: dict[str, Any]) -> archgrad.SearchResult:
 
 def test_all_pairs_that_may_meet_do_meet() -> None:
     values = choices()
-    met = {frozenset(pair) for row in ROWS for pair in combinations(row.items(), 2)}
+    met = {pair_of(*pair) for row in ROWS for pair in combinations(row.items(), 2)}
     for a, b in combinations(values, 2):
         for x, y in product(values[a], values[b]):
             assert (pair_of((a, x), (b, y)) in met) is not clash((a, x), (b, y))
