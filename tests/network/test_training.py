@@ -213,7 +213,7 @@ def test_another_seed_drops_other_paths() -> None:
     for seed in (0, 1):
         state = TrainState(copy.deepcopy(network), settings(epochs=2, drop_path=0.9), seed=seed)
         run_until(None, state)
-        losses.append(state.network.classifier.weight.detach().clone())
+        losses.append(state.network.get_parameter("classifier.weight").detach().clone())
     assert not torch.equal(*losses)
 
 
