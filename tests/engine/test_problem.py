@@ -52,6 +52,17 @@ class WeightGradients(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+def test_a_loss_that_no_choice_reaches_has_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = toy_state(nodes=2)
+    update = next_update(state)
+    problem = update.problem
+    update.batches["validation"] = update.batches["train"]
+    original = state.supernet.forward
+    monkeypatch.setattr(state.supernet, "forward", lambda *given: original(*given).detach())
+    for gradient in problem.gradient("validation", problem.choices):
+        assert not bool(gradient.any())
+
+
 def test_the_first_order_computes_no_weight_gradient() -> None:
     state = toy_state(nodes=2, evaluation="reference")  # where every gradient is a convolution's
     update = next_update(state)

@@ -35,7 +35,16 @@ def test_engines_sit_where_they_are_told() -> None:
     assert engines(EnginesAt(layers=(5, 3, 7))) == [3, 5, 7]
 
 
+@pytest.mark.parametrize(("steps", "first"), [(96, 72), (5, 3), (1, 0)])
+def test_engines_may_be_the_last_stretch(steps: int, first: int) -> None:
+    assert engines(EnginesAt(last=0.25), ("cell",) * steps) == list(range(first, steps))
+
+
 def test_layers_that_cannot_be_are_refused() -> None:
+    with pytest.raises(InputError, match=r"layout\.last is 0"):
+        EnginesAt(last=0.0)
+    with pytest.raises(InputError, match="give one of them"):
+        EnginesAt(layers=(0,), last=0.5)
     with pytest.raises(InputError, match="layer 8, and the supernet has the layers 0 to 7"):
         EnginesAt(layers=(0, 2, 8))(KINDS)
     with pytest.raises(InputError, match=r"no layer of the cell kind 'reduce'.*one of these: 2, 5"):

@@ -33,7 +33,7 @@ def command(
     plugin: PluginOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print what a trained network takes its inputs for, or how series go on.
+    """Print what a trained network makes of its inputs.
 
     Forecasts are printed as CSV, with the dates continued.
     """

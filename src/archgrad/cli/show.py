@@ -32,7 +32,7 @@ def command(
     plugin: PluginOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Draw the cells; parameters, FLOPs, memory and latency of their network.
+    """Draw the cells; sizes and latency of their network.
 
     Sizes that are not given follow from the run; for an architecture alone they are those of DARTS on CIFAR-10.
     """

@@ -149,13 +149,7 @@ class SearchProblem:
                     terms[name] += float(term.detach())
                     loss = loss + term
                 samples = [sample for draw in drawn for sample in draw.values()] if wanted else []
-                found = torch.autograd.grad(
-                    loss,
-                    [*inputs, *samples],
-                    create_graph=create_graph,
-                    retain_graph=create_graph or weights is not None,
-                    allow_unused=True,
-                )
+                found = _gradients(loss, [*inputs, *samples], create_graph, create_graph or weights is not None)
                 total = [g if t is None else t if g is None else t + g for t, g in zip(total, found, strict=False)]
                 if wanted:
                     self.credits = added_credits(self.credits, drawn, found[len(inputs) :])
@@ -259,3 +253,17 @@ class SearchProblem:
 def _renamed(weights: Tensor, cut: bool) -> Tensor:
     """Return the same numbers as a tensor of its own, which a gradient can be asked for."""
     return weights.detach().requires_grad_() if cut else weights.view_as(weights)
+
+
+def _gradients(
+    loss: Tensor, inputs: Sequence[Tensor], create_graph: bool, retain_graph: bool
+) -> Sequence[Tensor | None]:
+    """Return the gradients of a loss, None where there is none: everywhere if it depends on no input at all.
+
+    That happens: no path may lead from an Engine-cell to the output while the derived cell reads other inputs.
+    """
+    if not loss.requires_grad:
+        return [None] * len(inputs)
+    return torch.autograd.grad(
+        loss, list(inputs), create_graph=create_graph, retain_graph=retain_graph, allow_unused=True
+    )

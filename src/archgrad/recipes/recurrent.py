@@ -16,6 +16,9 @@ DEFAULT_SPACE = "darts-rnn"
 SERIES = ("csv", "macro")
 """The data that are forecast."""
 
+ENGINES = 0.25
+"""Share of a window, at its end, whose steps are Engine-cells where a recipe has some (a reconstruction)."""
+
 TRAINING: dict[str, Any] = {
     **{"epochs": 30, "batch": 32, "optimizer": "adam", "rate": 1e-3, "rate_end": 0.0, "rate_schedule": "cosine"},
     **{"warmup": 0, "clip": 1.0, "decay": 0.0, "drop_path": 0.0, "auxiliary": 0.0, "label_smoothing": 0.0},
@@ -57,6 +60,8 @@ def recurrent_layer(recipe: Layer, above: Sequence[Layer]) -> dict[str, Any]:
         "choices": {"rate": 3e-3},
     }
     layer["train"] = dict(TRAINING)
+    if own.get("layout", {}).get("name") == "engines-at":
+        layer["layout"] = {"name": "engines-at", "last": ENGINES}
     if own.get("derivation", {}).get("name", "top-edges") == "top-edges":
         layer["derivation"] = {"name": "top-edges", "k": 1}
     return layer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -54,14 +55,21 @@ class EnginesAt:
 
     Args:
         layers: indices of the layers with an Engine-cell; None: the first layer of every cell kind.
+        last: in place of layers, the share of the layers at the end that are engines, at least one: in a recurrent
+            supernet the last stretch of the window, next to the loss (a reconstruction).
 
     Raises:
-        InputError: no index, or a negative one.
+        InputError: no index, a negative one, a share that is none, or both.
     """
 
     layers: tuple[int, ...] | None = None
+    last: float | None = None
 
     def __post_init__(self) -> None:
+        if self.last is not None and not 0 < self.last <= 1:
+            raise InputError(f"layout.last is {self.last:g}; it must be above 0 and at most 1: a share of the layers.")
+        if self.last is not None and self.layers is not None:
+            raise InputError("layout.layers and layout.last both say where the engines are; give one of them.")
         if self.layers is not None and (not self.layers or min(self.layers) < 0):
             raise InputError(f"layout.layers is {list(self.layers)}; give one index or more, counted from 0.")
 
@@ -71,7 +79,10 @@ class EnginesAt:
         Raises:
             InputError: there is no such layer, or a cell kind has no engine, so its choices would never learn.
         """
-        engines = {kinds.index(kind) for kind in kinds} if self.layers is None else set(self.layers)
+        if self.last is not None:
+            engines = set(range(len(kinds) - math.ceil(self.last * len(kinds)), len(kinds)))
+        else:
+            engines = {kinds.index(kind) for kind in kinds} if self.layers is None else set(self.layers)
         if engines and max(engines) >= len(kinds):
             raise InputError(
                 f"layout.layers names layer {max(engines)}, and the supernet has the layers 0 to {len(kinds) - 1}."
