@@ -19,7 +19,8 @@ from archgrad.choices.mixing import Mixing
 from archgrad.network.modules import DilatedConvolution, FactorizedReduce, Pool, SeparableConvolution
 from archgrad.supernet import reference
 from archgrad.supernet.folded import Span, packed
-from archgrad.supernet.leaving import Kind, Leaving, Moments, Shared, Spec
+from archgrad.supernet.leaving import Leaving
+from archgrad.supernet.leaving_spec import Kind, Moments, Shared, Spec
 from archgrad.supernet.plan import Plan, Row
 from archgrad.supernet.storage import Bank, CellStorage, StackedBank
 

@@ -8,16 +8,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from archgrad.supernet.depthwise import depthwise
-
-if TYPE_CHECKING:
-    from archgrad.supernet.leaving import Spec
+from archgrad.supernet.leaving_spec import Spec
 
 __all__ = ["differentiable", "leaving"]
 
