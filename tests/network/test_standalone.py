@@ -21,8 +21,9 @@ from tests.network.networks import CASES, lived_in, metadata_of
 from torch import nn
 
 from archgrad.errors import InputError
+from archgrad.network.faces import ImageFace
 from archgrad.network.modules import OPERATIONS
-from archgrad.network.standalone import PARTS, standalone_source, write_standalone
+from archgrad.network.standalone import standalone_source, write_standalone
 
 # Runs every standalone file of this folder; its path holds the standard library, torch and what torch requires.
 CHILD = """
@@ -105,7 +106,7 @@ def test_every_definition_of_its_sources_is_in_it_once_and_as_it_was() -> None:
     definitions = [node for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
     assert max(Counter(node.name for node in definitions).values()) == 1
     written = {node.name: ast.dump(node) for node in definitions}
-    for part in PARTS:
+    for part in ImageFace().parts:
         source = importlib.resources.files("archgrad.network").joinpath(f"{part}.py").read_text(encoding="utf-8")
         for node in ast.parse(source).body:
             if isinstance(node, ast.ClassDef | ast.FunctionDef):

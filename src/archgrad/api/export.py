@@ -12,7 +12,8 @@ from torch import nn
 
 from archgrad.errors import InputError, unknown
 from archgrad.network.exporting import check_standalone, export_onnx, export_program, inference_copy
-from archgrad.network.image import ImageNetwork
+from archgrad.network.faces import face_of
+from archgrad.network.kinds import Network
 from archgrad.network.saved import load_network
 from archgrad.network.standalone import write_standalone
 from archgrad.runs.directory import RunDirectory
@@ -31,7 +32,7 @@ class ExportResult:
 
     Args:
         paths: the files; for Python the .py and its .safetensors.
-        max_difference: largest difference between a score of the export and one of the network, on random images.
+        max_difference: largest difference between an output of the export and one of the network, on random inputs.
         to: "onnx", "torch" or "python".
     """
 
@@ -59,7 +60,7 @@ def export(
         to: "onnx", "torch" (a ``torch.export`` program) or "python" (one .py beside a .safetensors).
         out: a folder, or a file with the right ending; RUN/export if not given. Files that are there are replaced.
         device: where a ``torch.export`` program runs; the other two are not bound to a device.
-        input_shape: (C, H, W) of one image; only for a network that does not come from a run.
+        input_shape: (C, H, W) of one image, (T, F) of a window; only for a network that does not come from a run.
 
     Returns:
         The files and how far their scores are from the network's.
@@ -82,12 +83,12 @@ def export(
     if to == "python":
         return _export_python(network, metadata, path)
     form = export_onnx if to == "onnx" else export_program
-    data, difference = form(network, metadata["input_shape"], metadata["classes"])
+    data, difference = form(network, metadata["input_shape"], metadata[face_of(network.blueprint).names])
     write_atomically(path, data)
     return ExportResult((path,), difference, to)
 
 
-def _export_python(network: ImageNetwork, metadata: Mapping[str, Any], path: Path) -> ExportResult:
+def _export_python(network: Network, metadata: Mapping[str, Any], path: Path) -> ExportResult:
     """Write the two files aside, try them there, then put both in their place."""
     with tempfile.TemporaryDirectory(prefix="archgrad-") as aside:
         source, weights = write_standalone(network, metadata, aside, path.stem)
@@ -110,13 +111,14 @@ def _from_run(run: str | Path) -> tuple[nn.Module, dict[str, Any], Path]:
 
 
 def _from_module(network: nn.Module, input_shape: Sequence[int] | None) -> tuple[nn.Module, dict[str, Any], None]:
-    """Return a network that somebody built, and what a run would have noted about it; classes get their numbers."""
+    """Return a network that somebody built, and what a run would have noted about it."""
     blueprint = inference_copy(network).blueprint
-    if input_shape is None or len(input_shape) != 3:
-        example = (blueprint["in_channels"], 32, 32)
-        raise InputError(f"Say which images the network takes (channels, height, width): input_shape={example}.")
-    classes = [str(number) for number in range(blueprint["classes"])]
-    return network, {"classes": classes, "input_shape": list(input_shape)}, None
+    face = face_of(blueprint)
+    example = face.shape(blueprint)
+    shape = example.known if input_shape is None else tuple(input_shape)
+    if shape is None or len(shape) != len(example.like):
+        raise InputError(f"Say which {face.inputs} the network takes {example.words}: input_shape={example.like}.")
+    return network, {face.names: face.numbered(blueprint), "input_shape": list(shape)}, None
 
 
 def _place(out: Path, to: str) -> Path:

@@ -1,6 +1,7 @@
 """A trained network in the forms that other programs run, each compared with the network before it is handed out.
 
-Every form takes any number of images of one shape. What comes out is bytes or a difference: who calls decides where
+Every form takes any number of images of one shape, or of windows of one length. What comes out is bytes or a
+difference: who calls decides where
 files go, and nothing is written before it was found to be right.
 """
 
@@ -23,14 +24,14 @@ import torch
 from torch import Tensor, nn
 
 from archgrad.errors import InputError, RunError
-from archgrad.network.heads import ForecastNetwork
-from archgrad.network.image import ImageNetwork
+from archgrad.network.faces import face_of
+from archgrad.network.kinds import Network, kind_of
 from archgrad.runs.writing import write_atomically
 
 __all__ = ["BATCHES", "TOLERANCE", "check_standalone", "export_onnx", "export_program", "inference_copy"]
 
 BATCHES = (1, 2, 5)
-"""Numbers of images that an exported network is compared on: a batch size that got frozen in would show."""
+"""Numbers of examples that an exported network is compared on: a batch size that got frozen in would show."""
 
 TOLERANCE = 1e-5
 """Largest difference of a score, relative to the largest score where that is above 1."""
@@ -55,7 +56,7 @@ with standalone.torch.no_grad():
 """
 
 
-def inference_copy(network: nn.Module, device: str | torch.device = "cpu") -> ImageNetwork:
+def inference_copy(network: nn.Module, device: str | torch.device = "cpu") -> Network:
     """Return the network as it is used: a copy in evaluation mode and float32, without its auxiliary head.
 
     Args:
@@ -63,41 +64,33 @@ def inference_copy(network: nn.Module, device: str | torch.device = "cpu") -> Im
         device: where the copy lies.
 
     Raises:
-        InputError: it is another module, or a forecaster.
+        InputError: it is another module.
     """
-    if isinstance(network, ForecastNetwork):
-        raise InputError(
-            "This version trains, evaluates and asks forecasters, but exports networks for images alone. Read the "
-            "network with archgrad.network.saved.load_network('RUN/model.safetensors') and use it as any torch module."
-        )
-    if not isinstance(network, ImageNetwork):
+    if not isinstance(network, Network):
         raise InputError(
             f"A {type(network).__name__} cannot be exported; give a run directory, or a network made by archgrad.build."
         )
     own = copy.deepcopy(network)
-    if own.auxiliary_layer >= 0:
-        del own.auxiliary
-        own.auxiliary_layer = -1
-        own.blueprint = {**own.blueprint, "auxiliary": False}
+    kind_of(own.blueprint).strip(own)
     return own.to(device, torch.float32).eval().requires_grad_(False)
 
 
-def export_onnx(network: ImageNetwork, input_shape: Sequence[int], classes: Sequence[str]) -> tuple[bytes, float]:
-    """Return the network as an ONNX file, "images" [batch, C, H, W] -> "logits" [batch, classes].
+def export_onnx(network: Network, input_shape: Sequence[int], names: Sequence[str]) -> tuple[bytes, float]:
+    """Return the network as an ONNX file, such as "images" [batch, C, H, W] -> "logits" [batch, classes].
 
-    The file has passed ONNX's checker, and ONNX Runtime gave the network's outputs. The names of the classes are in its
-    metadata under "classes", as JSON.
+    The file has passed ONNX's checker, and ONNX Runtime gave the network's outputs. The names of classes or series
+    are in its metadata, as JSON, see :mod:`archgrad.network.faces`.
 
     Args:
         network: what :func:`inference_copy` returned, on the CPU.
-        input_shape: (C, H, W) of one image.
-        classes: their names.
+        input_shape: (C, H, W) of one image, (T, F) of a window.
+        names: of the classes, or of the series.
 
     Returns:
         The file's bytes, and the largest difference of a score.
 
     Raises:
-        InputError: the packages for ONNX are missing, or images of this shape do not fit the network.
+        InputError: the packages for ONNX are missing, or inputs of this shape do not fit the network.
         RunError: the file does not give the network's outputs.
     """
     try:
@@ -109,23 +102,25 @@ def export_onnx(network: ImageNetwork, input_shape: Sequence[int], classes: Sequ
             f"Exporting to ONNX needs packages that are not installed ({error}). Install them: "
             'pip install "archgrad[onnx]". Or export with --to torch or --to python.'
         ) from error
-    images, expected = _reference(network, input_shape)
+    examples, expected = _reference(network, input_shape)
+    face = face_of(network.blueprint)
     with torch.no_grad(), _torch_noise_off():
         program = cast(
             "torch.onnx.ONNXProgram",  # with dynamo=True it is never None
             torch.onnx.export(
                 network,
-                (images[1],),
+                (examples[1],),
                 dynamo=True,
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
-                input_names=["images"],
-                output_names=["logits"],
+                input_names=[face.inputs],
+                output_names=[face.outputs],
                 verbose=False,
             ),
         )
     for node in program.model.graph:
         node.metadata_props.clear()  # torch writes stack traces there: paths of this machine
-    program.model.metadata_props["classes"] = json.dumps(list(classes))
+    for key, value in face.notes(network.blueprint, names).items():
+        program.model.metadata_props[key] = json.dumps(value)
     data: bytes = program.model_proto.SerializeToString()
     onnx.checker.check_model(data, full_check=True)
     options = onnxruntime.SessionOptions()
@@ -134,94 +129,107 @@ def export_onnx(network: ImageNetwork, input_shape: Sequence[int], classes: Sequ
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
     def run(batch: Tensor) -> Tensor:
-        return torch.from_numpy(session.run(["logits"], {"images": batch.numpy()})[0])
+        return torch.from_numpy(session.run([face.outputs], {face.inputs: batch.numpy()})[0])
 
-    return data, _difference("ONNX file", run, images, expected)
+    return data, _difference("ONNX file", run, examples, expected, face.unit(network.blueprint))
 
 
-def export_program(network: ImageNetwork, input_shape: Sequence[int], classes: Sequence[str]) -> tuple[bytes, float]:
-    """Return the network as a ``torch.export`` program, [batch, C, H, W] -> [batch, classes].
+def export_program(network: Network, input_shape: Sequence[int], names: Sequence[str]) -> tuple[bytes, float]:
+    """Return the network as a ``torch.export`` program, such as [batch, C, H, W] -> [batch, classes].
 
-    ``torch.export.load(path).module()`` runs it; the names of the classes are in its extra file "classes.json".
+    ``torch.export.load(path).module()`` runs it; the names of classes or series are in extra files such as
+    "classes.json".
 
     Args:
         network: what :func:`inference_copy` returned; the program runs on its device.
-        input_shape: (C, H, W) of one image.
-        classes: their names.
+        input_shape: (C, H, W) of one image, (T, F) of a window.
+        names: of the classes, or of the series.
 
     Returns:
         The bytes of the .pt2 file, and the largest difference of a score.
 
     Raises:
-        InputError: images of this shape do not fit the network.
+        InputError: inputs of this shape do not fit the network.
         RunError: the program does not give the network's outputs.
     """
-    images, expected = _reference(network, input_shape)
+    examples, expected = _reference(network, input_shape)
+    face = face_of(network.blueprint)
+    notes = face.notes(network.blueprint, names)
     with torch.no_grad():
-        program = torch.export.export(network, (images[1],), dynamic_shapes=({0: torch.export.Dim("batch")},))
+        program = torch.export.export(network, (examples[1],), dynamic_shapes=({0: torch.export.Dim("batch")},))
         for node in program.graph.nodes:
             node.meta.pop("stack_trace", None)  # paths of this machine
         file = io.BytesIO()
-        torch.export.save(program, file, extra_files={"classes.json": json.dumps(list(classes))})
+        torch.export.save(program, file, extra_files={f"{key}.json": json.dumps(value) for key, value in notes.items()})
         loaded = torch.export.load(io.BytesIO(file.getvalue())).module()
-        return file.getvalue(), _difference("torch.export program", loaded, images, expected)
+        return file.getvalue(), _difference(
+            "torch.export program", loaded, examples, expected, face.unit(network.blueprint)
+        )
 
 
-def check_standalone(path: Path, network: ImageNetwork, input_shape: Sequence[int]) -> float:
+def check_standalone(path: Path, network: Network, input_shape: Sequence[int]) -> float:
     """Run a standalone file in a fresh interpreter without archgrad and return the largest difference of a score.
 
     Args:
         path: the .py, with its .safetensors beside it.
         network: what :func:`inference_copy` returned, on the CPU.
-        input_shape: (C, H, W) of one image.
+        input_shape: (C, H, W) of one image, (T, F) of a window.
 
     Raises:
-        InputError: images of this shape do not fit the network.
+        InputError: inputs of this shape do not fit the network.
         RunError: the file fails, or does not give the network's outputs.
     """
     from safetensors.torch import save
 
-    images, expected = _reference(network, input_shape)
+    examples, expected = _reference(network, input_shape)
     with tempfile.TemporaryDirectory(prefix="archgrad-") as folder:
         inputs = Path(folder) / "images.safetensors"
-        write_atomically(inputs, save({str(index): batch for index, batch in enumerate(images)}))
+        write_atomically(inputs, save({str(index): batch for index, batch in enumerate(examples)}))
         threads = str(torch.get_num_threads())
         words = [sys.executable, "-I", "-B", "-c", _CHILD, str(path.absolute()), str(inputs), threads]
         child = subprocess.run(words, cwd=folder, capture_output=True, text=True, encoding="utf-8", check=False)
     if child.returncode:
         last = child.stderr.strip().splitlines()[-1:] or [f"exit code {child.returncode}"]
         raise RunError(f"The standalone file does not run in a fresh interpreter: {last[0]}")
+    unit = face_of(network.blueprint).unit(network.blueprint)
     outputs = iter(json.loads(child.stdout.splitlines()[-1]))
-    return _difference("standalone file", lambda _: torch.tensor(next(outputs)), images, expected)
+    return _difference("standalone file", lambda _: torch.tensor(next(outputs)), examples, expected, unit)
 
 
-def _reference(network: ImageNetwork, input_shape: Sequence[int]) -> tuple[list[Tensor], list[Tensor]]:
-    """Return batches of random images, the same ones every time, and the network's scores for them."""
-    device = network.classifier.weight.device
+def _reference(network: Network, input_shape: Sequence[int]) -> tuple[list[Tensor], list[Tensor]]:
+    """Return batches of random examples, the same ones every time, and the network's outputs for them."""
+    device, face = next(network.parameters()).device, face_of(network.blueprint)
     generator = torch.Generator().manual_seed(0)
     try:
-        images = [torch.rand(batch, *input_shape, generator=generator).to(device) for batch in BATCHES]
+        examples = [face.example(network.blueprint, input_shape, batch, generator).to(device) for batch in BATCHES]
         with torch.no_grad():
-            expected = [network(batch) for batch in images]
+            expected = [network(batch) for batch in examples]
     except RuntimeError as error:
-        wanted, given = network.blueprint["in_channels"], tuple(input_shape)
         raise InputError(
-            f"The network does not take images of the shape {given}; it has {wanted} input channels. ({error})"
+            f"The network does not take {face.inputs} of the shape {tuple(input_shape)}; it "
+            f"{face.takes(network.blueprint)}. ({error})"
         ) from error
     if not all(bool(scores.isfinite().all()) for scores in expected):
         raise RunError("The network itself gives scores that are not finite, so it was not exported. Train it again.")
-    return images, expected
+    return examples, expected
 
 
-def _difference(what: str, run: Callable[[Tensor], Any], images: list[Tensor], expected: list[Tensor]) -> float:
-    """Return the largest difference between what ``run`` gives and what is expected, if it is small enough."""
+def _difference(
+    what: str,
+    run: Callable[[Tensor], Any],
+    examples: list[Tensor],
+    expected: list[Tensor],
+    unit: Tensor | None = None,
+) -> float:
+    """Return the largest difference, in units, between what ``run`` gives and what is expected, if it is small."""
     largest = 0.0
-    for batch, scores in zip(images, expected, strict=True):
+    for batch, scores in zip(examples, expected, strict=True):
         given = run(batch)
         if given.shape != scores.shape:
             raise RunError(f"The {what} gives scores of shape {tuple(given.shape)} instead of {tuple(scores.shape)}.")
-        difference = (given - scores).abs().max().item()
-        allowed = TOLERANCE * max(1.0, scores.abs().max().item())
+        scale = torch.ones_like(scores) if unit is None else unit.to(scores)
+        difference = ((given - scores) / scale).abs().max().item()
+        allowed = TOLERANCE * max(1.0, (scores / scale).abs().max().item())
         if not difference <= allowed:
             raise RunError(
                 f"The {what} differs from the network by {difference:.2g}, and {allowed:.2g} is allowed; "

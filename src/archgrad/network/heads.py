@@ -69,7 +69,7 @@ class ForecastEnds(nn.Module):
             state: the recurrent cell's last state, [N, H].
             x: the windows that the state comes from, [N, T, F].
         """
-        return self.restore(self.decoder(state).view(len(state), self.horizon, -1), x)
+        return self.restore(self.decoder(state).view(state.shape[0], self.horizon, -1), x)
 
     def restore(self, standard: Tensor, x: Tensor) -> Tensor:
         """Return standardised forecasts [N, horizon, targets] in the data's units.

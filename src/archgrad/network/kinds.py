@@ -42,6 +42,10 @@ class Kind(Protocol):
         """Take up the drop-path probability of the epoch that begins."""
         ...
 
+    def strip(self, network: Any) -> None:
+        """Take out what serves the training alone."""
+        ...
+
     def forward(self, network: Any, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the output, and that of the auxiliary head if there is one."""
         ...
@@ -70,6 +74,13 @@ class ImageKind:
         """Take up the drop-path probability of the epoch that begins."""
         network.drop_path = drop_path
 
+    def strip(self, network: Any) -> None:
+        """Take the auxiliary head out."""
+        if network.auxiliary_layer >= 0:
+            del network.auxiliary
+            network.auxiliary_layer = -1
+            network.blueprint = {**network.blueprint, "auxiliary": False}
+
     def forward(self, network: Any, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the scores, and those of the auxiliary head if there is one."""
         outputs: tuple[Tensor, Tensor | None] = network.with_auxiliary(x.contiguous(memory_format=torch.channels_last))
@@ -96,6 +107,9 @@ class ForecastKind:
 
     def begin_epoch(self, network: Any, drop_path: float) -> None:
         """Do nothing: a recurrent cell has dropouts of its own."""
+
+    def strip(self, network: Any) -> None:
+        """Do nothing: all of it is used."""
 
     def forward(self, network: Any, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the forecasts; there is no auxiliary head."""

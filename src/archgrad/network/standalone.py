@@ -1,6 +1,7 @@
 """A network as one Python file beside one .safetensors, for people who will not install archgrad.
 
-The file is made of sources that exist anyway (:data:`PARTS`), with the blueprint as a literal behind them: no operation
+The file is made of sources that exist anyway (``parts`` of :mod:`archgrad.network.faces`), with the blueprint as a
+literal behind them: no operation
 is written a second time, and what is tested here is what leaves the house.
 """
 
@@ -21,25 +22,12 @@ from torch import nn
 from archgrad._version import __version__
 from archgrad.errors import InputError
 from archgrad.network import modules
+from archgrad.network.faces import face_of
 from archgrad.runs.writing import write_atomically, writing
 
-__all__ = ["PARTS", "standalone_source", "write_standalone"]
+__all__ = ["standalone_source", "write_standalone"]
 
-PARTS = ("modules", "image", "reading")
-"""The files of :mod:`archgrad.network` that the standalone file is made of, in this order."""
-
-_HEAD = '''\
-"""An image classifier, made by archgrad {version}. This file and {name}.safetensors are all it takes.
-
-    import torch
-    from {name} import CLASSES, load
-
-    network = load()  # a torch.nn.Module in evaluation mode; reads {name}.safetensors beside this file
-    images = torch.rand(2, {shape})  # float32 [N, C, H, W], values from 0 to 1
-    with torch.no_grad():
-        scores = network(images)  # [N, {classes}]; softmax(1) makes probabilities of them
-    print([CLASSES[best] for best in scores.argmax(1)])
-
+_LICENCE = '''
 It needs Python 3.11 and PyTorch, nothing else, and unpickles nothing.
 The code is part of archgrad, Copyright The archgrad authors, under the Apache License 2.0
 (https://www.apache.org/licenses/LICENSE-2.0); the blueprint and the weights are those of whoever trained the network.
@@ -49,9 +37,9 @@ The code is part of archgrad, Copyright The archgrad authors, under the Apache L
 '''
 
 _TAIL = '''
-# What this network is: its classes in the order of its scores, one image's shape, and everything that builds it.
+# What this network is: the {what} in their order, one example's shape, and everything that builds it.
 
-CLASSES = {classes}
+{constant} = {names}
 
 INPUT_SHAPE = {shape}
 
@@ -68,7 +56,7 @@ def load(path: str | Path | None = None) -> nn.Module:
         ValueError: the file is truncated, is no safetensors file or belongs to another network.
     """
     path = Path(__file__).with_suffix(".safetensors") if path is None else Path(path)
-    network = ImageNetwork(BLUEPRINT)
+    network = {network}(BLUEPRINT)
     try:
         network.load_state_dict(read_safetensors(path))
     except RuntimeError as error:
@@ -84,7 +72,7 @@ def write_standalone(
 
     Args:
         network: the trained network; its tensors are written as they are.
-        metadata: ``blueprint``, ``classes`` and ``input_shape`` as in model.safetensors.
+        metadata: ``blueprint``, ``classes`` or ``series``, and ``input_shape`` as in model.safetensors.
         folder: where to; it is made if it is missing.
         name: of both files; the name under which the module is imported.
 
@@ -116,22 +104,26 @@ def standalone_source(metadata: Mapping[str, Any], name: str = "network") -> str
     """Return the text of the standalone file.
 
     Args:
-        metadata: ``blueprint``, ``classes`` and ``input_shape`` as in model.safetensors.
+        metadata: ``blueprint``, ``classes`` or ``series``, and ``input_shape`` as in model.safetensors.
         name: of the file.
 
     Raises:
         InputError: an operation of the user's own is in the blueprint.
     """
-    blueprint, classes, shape = _plain(metadata["blueprint"]), list(metadata["classes"]), list(metadata["input_shape"])
+    blueprint, shape = _plain(metadata["blueprint"]), list(metadata["input_shape"])
+    face = face_of(blueprint)
+    names = [str(name) for name in metadata[face.names]]
     _refuse_own_operations(blueprint)
-    imports, bodies = _merged_sources()
-    head = _HEAD.format(
-        version=__version__, name=name, shape=", ".join(str(int(side)) for side in shape), classes=len(classes)
-    )
+    imports, bodies = _merged_sources(face.parts)
+    sides = ", ".join(str(int(side)) for side in shape)
+    head = (face.head + _LICENCE).format(version=__version__, name=name, shape=sides, count=len(names))
     tail = _TAIL.format(
-        classes=_literal(tuple(str(label) for label in classes)),
+        what=face.names,
+        constant=face.names.upper(),
+        names=_literal(tuple(names)),
         shape=_literal(tuple(int(side) for side in shape)),
         blueprint=_literal(blueprint),
+        network=face.network,
     )
     return "\n".join([head + imports, *bodies, tail])
 
@@ -151,7 +143,7 @@ def _literal(value: Any) -> str:
 
 def _refuse_own_operations(blueprint: Mapping[str, Any]) -> None:
     """Raise unless every operation is one of ``modules.py``: nobody knows what the source of others leans on."""
-    used = {edge[2] for cell in blueprint["cells"].values() for edge in cell["edges"]}
+    used = {edge[2] for cell in blueprint.get("cells", {}).values() for edge in cell["edges"]}
     own = sorted(name for name in used if getattr(modules.OPERATIONS.get(name), "__module__", None) != modules.__name__)
     if own:
         raise InputError(
@@ -160,12 +152,12 @@ def _refuse_own_operations(blueprint: Mapping[str, Any]) -> None:
         )
 
 
-def _merged_sources() -> tuple[str, list[str]]:
+def _merged_sources(parts: tuple[str, ...]) -> tuple[str, list[str]]:
     """Return the imports of all parts as one block, and the rest of each part with its docstring as a comment."""
     plain: set[str] = set()
     members: dict[str, set[str]] = {}
     bodies = []
-    for part in PARTS:
+    for part in parts:
         source = importlib.resources.files("archgrad.network").joinpath(f"{part}.py").read_text(encoding="utf-8")
         lines, tree = source.splitlines(), ast.parse(source)
         for node in reversed(tree.body):
@@ -178,9 +170,9 @@ def _merged_sources() -> tuple[str, list[str]]:
             del lines[node.lineno - 1 : node.end_lineno]
         title = "\n".join(f"# {line}".rstrip() for line in str(ast.get_docstring(tree)).splitlines())
         bodies.append(f"\n{title}\n\n\n" + "\n".join(lines).strip() + "\n")
-    for module in [f"archgrad.network.{part}" for part in PARTS]:
+    for module in [f"archgrad.network.{part}" for part in parts]:
         members.pop(module, None)
-    return _import_block(plain, members), bodies
+    return _import_block(plain, members, parts), bodies
 
 
 def _names_public(node: ast.stmt) -> bool:
@@ -188,7 +180,7 @@ def _names_public(node: ast.stmt) -> bool:
     return isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["__all__"]
 
 
-def _import_block(plain: set[str], members: dict[str, set[str]]) -> str:
+def _import_block(plain: set[str], members: dict[str, set[str]], parts: tuple[str, ...]) -> str:
     """Return the imports sorted as usual: future, standard library, torch."""
     groups: dict[str, list[str]] = {"__future__": [], "standard": [], "torch": []}
     lines = [(name, f"import {name}") for name in sorted(plain)]
@@ -198,6 +190,6 @@ def _import_block(plain: set[str], members: dict[str, set[str]]) -> str:
     for name, line in lines:
         root = name.partition(".")[0]
         if root != "torch" and root not in sys.stdlib_module_names:
-            raise RuntimeError(f"{name} cannot be imported in a standalone file; keep it out of {', '.join(PARTS)}.")
+            raise RuntimeError(f"{name} cannot be imported in a standalone file; keep it out of {', '.join(parts)}.")
         groups[root if root in groups else "standard"].append(line)
     return "\n" + "\n\n".join("\n".join(group) for group in groups.values() if group) + "\n"
