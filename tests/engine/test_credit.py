@@ -132,6 +132,14 @@ def test_a_joint_update_is_one_forward_and_one_backward(monkeypatch: pytest.Monk
     assert all(credit.shape == (len(state.parts.space.cells[kind].edges),) for kind, credit in credits.items())
 
 
+def test_a_bilevel_update_keeps_the_credits_of_its_choice_step() -> None:
+    state = toy_state(relaxation=Softmax(), data=ToyData(steps=4))
+    done = update(state, Streams(state))
+    (credits,) = done.problem.credits
+    assert any(bool(credit.any()) for credit in credits.values())
+    assert {kind: len(rows) for kind, rows in state.sums.credit.items()} == {k: len(c) for k, c in credits.items()}
+
+
 @pytest.mark.parametrize("estimator", ["pathwise", "score_function", "credit"])
 def test_joint_gradients_of_the_weights_do_not_depend_on_the_estimator(estimator: Any) -> None:
     def gradients(estimator: Any) -> tuple[list[Tensor | None], list[Tensor], Any]:

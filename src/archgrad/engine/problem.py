@@ -134,9 +134,10 @@ class SearchProblem:
         pieces = min(self.parts.weights.accumulate, len(images))
         total: list[Tensor | None] = [None] * len(inputs)
         value, terms = 0.0, dict.fromkeys(self._acting(level, joint is not None), 0.0)
-        self.credits = []
         # what each edge earned falls off the choices' own gradient; an unrolled one would tell of other weights
         wanted = weights is None and not create_graph and any(x is c for x in inputs for c in self.choices)
+        if wanted:
+            self.credits = []
         with self._dropout_masks(), self._only(inputs, weights):
             for x, y in zip(images.chunk(pieces), targets.chunk(pieces), strict=True):
                 share = len(x) / len(images)
