@@ -215,3 +215,20 @@ def test_a_wrong_path_says_what_was_expected(tmp_path: Path) -> None:
     (tmp_path / "cifar.tar.gz").touch()
     with pytest.raises(InputError, match="unpack it"):
         load_cifar10(str(tmp_path / "cifar.tar.gz"))
+
+
+def test_smaller_images_average_the_pixels_they_stand_for(tmp_path: Path) -> None:
+    whole, half = load_cifar10(str(write_binary(tmp_path / "b"))), load_cifar10(str(tmp_path / "b"), size=16)
+    assert isinstance(whole.train, torch.Tensor) and isinstance(half.train, torch.Tensor)
+    assert half.train.shape == (40, 3, 16, 16) and half.train.dtype == torch.uint8
+    # two pixels become one through a triangle of weights 1, 3, 3, 1 over 8 on both axes, cut off at the border
+    triangle = np.zeros((16, 32))
+    for row in range(16):
+        for pixel, weight in zip(range(2 * row - 1, 2 * row + 3), (1, 3, 3, 1), strict=True):
+            if 0 <= pixel < 32:
+                triangle[row, pixel] = weight
+    triangle /= triangle.sum(1, keepdims=True)
+    by_hand = triangle @ whole.train.double().numpy() @ triangle.T
+    assert np.abs(half.train.numpy() - by_hand).max() <= 0.5 + 1e-4
+    assert half.augmentation == Augmentation(crop_padding=2, flip=True)
+    assert half.fingerprint != whole.fingerprint

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from archgrad.errors import InputError, several
 from archgrad.tasks.augment import Augmentation
@@ -25,7 +26,8 @@ from archgrad.tasks.raw import RawImages, digest, listed
 __all__ = ["CLASSES", "load_cifar10"]
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-PIXELS = 3 * 32 * 32
+SIDE = 32
+PIXELS = 3 * SIDE * SIDE
 PYTHON = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
 BINARY = [f"{name}.bin" for name in PYTHON]
 
@@ -33,12 +35,13 @@ Rows = tuple[np.ndarray[Any, np.dtype[np.uint8]], np.ndarray[Any, np.dtype[np.in
 """Pixels uint8 [N, 3072], all of red, then green, then blue, each row by row; labels int64 [N]."""
 
 
-def load_cifar10(argument: str | None) -> RawImages:
+def load_cifar10(argument: str | None, *, size: int | None = None) -> RawImages:
     """CIFAR-10: 50,000 + 10,000 colour images of 32x32 pixels, 10 classes; cifar10:PATH, the unpacked folder.
 
     Args:
         argument: folder of the python batches, the binary batches (or the folder above ``cifar-10-batches-py`` or
             ``-bin``), or of WebP sheets ``train_00.webp``, ..., ``test_00.webp``, ... with ``labels.npz``.
+        size: resize every image to this side; None leaves the 32 pixels. Random crops are padded in proportion.
 
     Raises:
         InputError: the folder or some of its files are missing, damaged or something else.
@@ -58,13 +61,13 @@ def load_cifar10(argument: str | None) -> RawImages:
             raise InputError(f"'{place}' holds labels outside 0 to 9: these are not CIFAR-10's files.")
     return RawImages(
         name="cifar10",
-        train=_images(parts[0]),
+        train=_images(parts[0], size),
         train_labels=parts[1],
-        test=_images(parts[2]),
+        test=_images(parts[2], size),
         test_labels=parts[3],
         classes=CLASSES,
-        fingerprint=digest(*parts),
-        augmentation=Augmentation(crop_padding=4, flip=True),
+        fingerprint=digest(*parts, *([] if size in (None, SIDE) else [f"size {size}"])),
+        augmentation=Augmentation(crop_padding=round(4 * (size or SIDE) / SIDE), flip=True),
     )
 
 
@@ -74,8 +77,16 @@ _EXPECTED = (
 )
 
 
-def _images(rows: Tensor) -> Tensor:
-    return rows.view(-1, 3, 32, 32)
+def _images(rows: Tensor, size: int | None) -> Tensor:
+    """Return the images uint8 [N, 3, size, size]; smaller ones average over all pixels that they stand for."""
+    images = rows.view(-1, 3, SIDE, SIDE)
+    if size is None or size == SIDE:
+        return images
+    resized = [
+        F.interpolate(piece.float(), size=(size, size), mode="bilinear", antialias=True).round_().clamp_(0, 255).byte()
+        for piece in images.split(5000)
+    ]
+    return torch.cat(resized)
 
 
 def _form(folder: Path) -> tuple[Callable[[Path], tuple[Rows, Rows]], Path]:

@@ -42,7 +42,7 @@ OPTIONS: dict[str, Option] = {
     "limit": _whole("use only so many training images, drawn at random from every class its share", 1),
     "limit_test": _whole("use only so many test images, drawn likewise", 1),
     "workers": _whole("processes that read images when they are streamed; 0 reads in the main process", 0),
-    "size": _whole("resize the shorter side to this many pixels and cut the centre square out", 1),
+    "size": _whole("resize images to squares of this side in pixels; of oblong ones the centre is cut out", 1),
     "mode": Option("convert every image", "RGB (colour) or L (grey)", lambda value: value in ("RGB", "L")),
 }
 
