@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +17,7 @@ from archgrad.recipes.recurrent import SERIES
 from archgrad.tasks.data import parse_spec
 from archgrad.tasks.forecasting import ForecastTask
 from archgrad.tasks.image import Measure
+from archgrad.tasks.series_table import as_table, is_frame, is_series, onwards
 from archgrad.tasks.windows import SeriesData
 
 __all__ = ["measure_series", "predict_series"]
@@ -37,9 +39,11 @@ def measure_series(
     Raises:
         InputError: the data are missing or hold other series.
     """
-    if not (data is None or isinstance(data, str)):
-        raise InputError(f"A forecaster is evaluated on csv:PATH or macro; got a {type(data).__name__}.")
-    if data is not None and parse_spec(data)[0] not in SERIES:
+    if not (data is None or isinstance(data, str) or is_series(data)):
+        raise InputError(
+            f"A forecaster is evaluated on csv:PATH, macro, a frame or rows of numbers; got a {type(data).__name__}."
+        )
+    if isinstance(data, str) and parse_spec(data)[0] not in SERIES:
         raise InputError(f"A forecaster is evaluated on csv:PATH or macro; {data} holds no series.")
     plan = network.blueprint
     names = [about["series"][target] for target in plan["targets"]]
@@ -53,19 +57,18 @@ def measure_series(
     return ForecastTask(std, loss=loss, metrics=metrics).evaluate(network, cast(SeriesData, opened).once(part))
 
 
-def predict_series(
-    network: Network, about: Mapping[str, Any], inputs: object, device: torch.device
-) -> list[dict[str, Any]]:
+def predict_series(network: Network, about: Mapping[str, Any], inputs: object, device: torch.device) -> Any:
     """Return the forecasts of the rows that follow; arguments as in :func:`archgrad.predict`.
 
     Returns:
-        For every row ahead ``date``, where the table has dates, else ``step`` from 1 on; and each target's value.
+        For every row ahead ``date``, where the table has dates, else ``step`` from 1 on; and each target's value. Of a
+        frame a frame that goes on where it ends, as :func:`archgrad.tasks.series_table.onwards` says.
 
     Raises:
         InputError: the table cannot be read, lacks series, or has fewer rows than the network's window.
     """
     plan, window = network.blueprint, network.blueprint["window"]
-    rows, dates, where = _rows(inputs, about)
+    rows, dates, column, where = _rows(inputs, about)
     if rows.dim() != 2 or rows.shape[1] != len(about["series"]):
         raise InputError(
             f"{where} is {tuple(rows.shape)}; the network takes rows of {len(about['series'])} series: "
@@ -78,6 +81,8 @@ def predict_series(
     with torch.no_grad():
         ahead = network(rows[-window:].float()[None].to(device))[0].cpu().tolist()
     names = [about["series"][target] for target in plan["targets"]]
+    if is_frame(inputs):
+        return onwards(cast(Any, inputs), column, names, ahead)
     places: list[dict[str, Any]] = [{"step": step} for step in range(1, len(ahead) + 1)]
     if dates is not None:
         from archgrad.tasks.dates import continued
@@ -86,34 +91,42 @@ def predict_series(
     return [{**place, **dict(zip(names, row, strict=True))} for place, row in zip(places, ahead, strict=True)]
 
 
-def _rows(inputs: object, about: Mapping[str, Any]) -> tuple[Tensor, tuple[str, ...] | None, str]:
-    """Return the rows [rows, F] that are given, their dates, and what to call them."""
-    if not isinstance(inputs, (str, Path)):
+def _rows(inputs: object, about: Mapping[str, Any]) -> tuple[Tensor, tuple[str, ...] | None, str | None, str]:
+    """Return the rows [rows, F] that are given, their dates, the column these are in, and what to call the rows."""
+    if not (isinstance(inputs, (str, Path)) or is_frame(inputs)):
         try:
-            return torch.as_tensor(inputs), None, "The array"
+            # a copy, because what a frame gives out as its array may be for reading alone
+            rows = inputs if isinstance(inputs, Tensor) else torch.from_numpy(np.array(inputs))
         except (TypeError, ValueError, RuntimeError) as error:
             raise InputError(
-                f"A {type(inputs).__name__} cannot be forecast from. Give a CSV file, or an array [rows, series]."
+                f"A {type(inputs).__name__} cannot be forecast from. Give a CSV file, a frame, or rows of numbers "
+                "[rows, series]."
             ) from error
+        single = rows.dim() == 1 and len(about["series"]) == 1
+        return rows[:, None] if single else rows, None, None, "The array"
     from archgrad.tasks.series_csv import read_table, series_of
 
-    where = str(inputs)
-    try:
-        table = read_table(where)
-    except OSError as error:
-        raise InputError(f"The table {where} cannot be read: {error.strerror or error}.") from error
+    if is_frame(inputs):
+        table, where = as_table(inputs)
+    else:
+        where = str(inputs)
+        try:
+            table = read_table(where)
+        except OSError as error:
+            raise InputError(f"The table {where} cannot be read: {error.strerror or error}.") from error
     if missing := [name for name in about["series"] if name not in table.columns]:
         raise InputError(
             f"{where} lacks series of the network: {', '.join(missing)}. Its columns: {', '.join(table.columns)}."
         )
-    named = (about.get("data_options") or {}).get("date")
+    index = table.attrs.get("date")
+    named = index or (about.get("data_options") or {}).get("date")
     # other columns are left out, among them numbers that nobody asks for; dates are found among what is no series
     others = [name for name in table.columns if name not in about["series"]]
     found = [named] if named in others else [name for name in others if _dates(table[[name]])]
     kept = table[[*found[:1], *about["series"]]]
-    kept.attrs["first_line"] = table.attrs["first_line"]
+    kept.attrs.update(table.attrs)
     _, values, dates = series_of(kept, found[0] if found else None, where)
-    return torch.from_numpy(values), dates, where
+    return torch.from_numpy(values), dates, found[0] if found and not index else None, where
 
 
 def _dates(column: Any) -> bool:

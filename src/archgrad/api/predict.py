@@ -18,7 +18,7 @@ from archgrad.tasks.data import find_device
 __all__ = ["predict"]
 
 
-def predict(run: str | Path | TrainResult, inputs: object, *, device: str = "auto") -> list[dict[str, Any]]:
+def predict(run: str | Path | TrainResult, inputs: object, *, device: str = "auto") -> Any:
     """Classify images, or forecast series, with a trained network.
 
     Images are taken as training took them: resized or converted only where the training data were (``data.size``,
@@ -28,13 +28,15 @@ def predict(run: str | Path | TrainResult, inputs: object, *, device: str = "aut
         run: a run directory with a trained network, or what :func:`archgrad.train` returned.
         inputs: an image file; a folder, of which all images are taken, those in folders within it too; a .npy file; or
             a tensor or array. Arrays are [N, C, H, W] or [C, H, W] ([N, H, W] too where images are grey), uint8 from 0
-            to 255 or float from 0 to 1. For a forecaster a CSV file, or an array [rows, series]; the last rows count.
+            to 255 or float from 0 to 1. For a forecaster a CSV file, a pandas frame, or an array [rows, series]; the
+            last rows count.
         device: "auto", "cpu", "cuda", "cuda:1".
 
     Returns:
         For every image, in the order of names or numbers: ``input`` (the file, or the number in the array), ``class``,
         ``probability`` of that class, and ``probabilities`` by class. Of a forecaster: for every row ahead ``date`` (or
-        ``step`` from 1 on, where there are no dates), and the value of each series that it forecasts.
+        ``step`` from 1 on, where there are no dates), and the value of each series that it forecasts; of a frame a
+        frame that goes on where it ends.
 
     Raises:
         InputError: no trained network, or images that are missing, damaged or not of its size and mode, all of which
@@ -61,7 +63,7 @@ def _classify(network: Network, about: Mapping[str, Any], inputs: object, device
     return answers
 
 
-ANSWERS: dict[str, Callable[..., list[dict[str, Any]]]] = {
+ANSWERS: dict[str, Callable[..., Any]] = {
     ImageKind.name: _classify,
     ForecastKind.name: predict_series,
 }

@@ -18,13 +18,13 @@ BATCH = 256
 
 
 def open_again(
-    about: Mapping[str, Any], spec: str | None, device: torch.device, fixed: Mapping[str, Any] | None = None
+    about: Mapping[str, Any], spec: object, device: torch.device, fixed: Mapping[str, Any] | None = None
 ) -> Data:
     """Open the data that the network was trained on, or others by their SPEC.
 
     Args:
         about: what was saved with the network.
-        spec: of other data; None for those that it was trained on.
+        spec: of other data, or series given from Python; None for those that it was trained on.
         device: where the batches are wanted.
         fixed: options of the data that belong to the network.
 
@@ -34,15 +34,16 @@ def open_again(
     known = str(about.get("data"))
     if spec is None and known == IN_MEMORY:
         raise InputError(
-            "The network was trained on data given from Python; give data to evaluate: data=(images, labels)."
+            "The network was trained on data given from Python; give data to evaluate: data=(images, labels), or "
+            "data=frame."
         )
     options = dict(about.get("data_options") or {})
-    if spec is not None and spec != known:
-        same_kind = parse_spec(spec)[0] == known.partition(":")[0]
+    if not (spec is None or (isinstance(spec, str) and spec == known)):
+        same_kind = _kind(spec) == _kind(known)
         # how images are read belongs to the network, how many of them were used to the other data
         options = {k: v for k, v in options.items() if same_kind and k not in ("limit", "limit_test")}
     opened = open_data(
-        spec or known,
+        known if spec is None else spec,
         seed=int(about.get("seed", 0)),
         batch=BATCH,
         choice_share=0.0,
@@ -55,3 +56,9 @@ def open_again(
             f"on. To evaluate all the same, name them: data='{known}'."
         )
     return opened
+
+
+def _kind(spec: object) -> str:
+    """Return what kind of data is meant; series from Python are read as a CSV file is."""
+    name = parse_spec(spec)[0] if isinstance(spec, str) and spec != IN_MEMORY else IN_MEMORY
+    return "csv" if name == IN_MEMORY else name

@@ -103,7 +103,8 @@ def search(
         recipe: a name that ``archgrad list recipes`` shows, or a :class:`Recipe` of your own; default
             ``entrannas``, the cheapest.
         data: a SPEC ("digits", "cifar10:PATH", "imagefolder:PATH"), a pair of tensors (images, labels), a
-            ``DataLoader`` or a map-style data set; default ``digits``.
+            ``DataLoader`` or a map-style data set, or series as a pandas frame or rows of numbers [time, series];
+            default ``digits``.
         space: name of the space, in place of the recipe's.
         settings: dotted paths, as ``--set``: ``{"supernet.cells": 4, "relaxation": "softmax"}``.
         config: a YAML file of settings, such as another run's config.yaml.
@@ -174,7 +175,9 @@ def _open(
         raise InputError("--resume needs the run to go on with: --run DIR.")
     directory = RunDirectory.open(run)
     stored = directory.read_config()
-    layers = search_layers(recipe or stored.recipe or "", **given) if recipe or any(given.values()) else []
+    # a frame is neither true nor false
+    some = recipe or given["data"] is not None or any(value for key, value in given.items() if key != "data")
+    layers = search_layers(recipe or stored.recipe or "", **given) if some else []
     wanted = resolve(stored.model_dump(), *layers[1 if recipe is None else 0 :]) if layers else stored
     ignored = {"command", "version", "device", "citation"}
     before, after = (c.model_dump(exclude=ignored) for c in (stored, wanted))

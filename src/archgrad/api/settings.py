@@ -14,6 +14,7 @@ from archgrad.recipes.recipe import Recipe
 from archgrad.recipes.recurrent import recurrent_layer
 from archgrad.runs.config import SearchConfig, resolve
 from archgrad.runs.layers import Layer, over, read_layer
+from archgrad.tasks.series_table import is_series
 
 __all__ = ["DEFAULT_RECIPE", "dotted", "load_plugin", "search_config", "search_layers"]
 
@@ -89,7 +90,7 @@ def search_layers(
     elif data is not None:
         single["data"] = {"spec": "in-memory"}
     given = [file, dotted(settings), single]
-    return [over(dict(found.settings), recurrent_layer(found.settings, given)), *given, named]
+    return [over(dict(found.settings), recurrent_layer(found.settings, given, is_series(data))), *given, named]
 
 
 def search_config(recipe: str | Recipe | None, **given: Any) -> SearchConfig:

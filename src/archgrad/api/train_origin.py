@@ -98,7 +98,7 @@ def train_config(
     bottom = base.model_dump()
     if data is not None:
         spec = data if isinstance(data, str) else IN_MEMORY
-        if _kind(spec) != _kind(base.data.spec):
+        if _kind(spec, base) != _kind(base.data.spec, base):
             bottom["data"] = {"batch": base.data.batch}  # the other options belong to the other kind of data
         bottom["data"]["spec"] = spec
     layers: list[Layer] = [_allowed(settings)]
@@ -162,8 +162,10 @@ def _allowed(settings: Mapping[str, Any] | None) -> dict[str, Any]:
     return layer
 
 
-def _kind(spec: str) -> str:
-    return spec.partition(":")[0]
+def _kind(spec: str, base: SearchConfig) -> str:
+    """Return what kind of data is meant; series from Python are read as a CSV file is."""
+    name = spec.partition(":")[0]
+    return "csv" if name == IN_MEMORY and is_recurrent_space(base.space.name) else name
 
 
 def _flat(config: SearchConfig) -> dict[str, Any]:

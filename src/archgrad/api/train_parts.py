@@ -39,7 +39,10 @@ def open_training(config: SearchConfig, data: object, device: torch.device, proc
     """
     own = None if data is None or isinstance(data, str) else data
     if own is None and config.data.spec == IN_MEMORY:
-        raise InputError("The search was done on data given from Python; give data to train on: data=(images, labels).")
+        raise InputError(
+            "The search was done on data given from Python; give data to train on: data=(images, labels), or of series "
+            "data=frame."
+        )
     return open_data(
         config.data.spec if own is None else own,
         seed=config.seed,

@@ -32,7 +32,7 @@ def is_recurrent_space(name: str) -> bool:
     return name in registry.names("space") and registry.get("space", name).skeleton().form == "time"
 
 
-def recurrent_layer(recipe: Layer, above: Sequence[Layer]) -> dict[str, Any]:
+def recurrent_layer(recipe: Layer, above: Sequence[Layer], series: bool = False) -> dict[str, Any]:
     """Return the layer that a recipe for images needs over it when a recurrent cell is searched; empty if none is.
 
     One edge a node is kept (DARTS, recurrent cells), the recipe's wish about ``none`` goes over to the space, and the
@@ -42,6 +42,7 @@ def recurrent_layer(recipe: Layer, above: Sequence[Layer]) -> dict[str, Any]:
     Args:
         recipe: the recipe's settings.
         above: the layers that are laid over them: file, ``--set``, words of the command line.
+        series: whether series were given from Python, in place of a SPEC.
     """
     given: dict[str, Any] = {}
     for each in above:
@@ -49,7 +50,7 @@ def recurrent_layer(recipe: Layer, above: Sequence[Layer]) -> dict[str, Any]:
     space, data = given.get("space") or {}, given.get("data") or {}
     name = space.get("name") if isinstance(space, Mapping) else None
     spec = str(data.get("spec", "")) if isinstance(data, Mapping) else ""
-    if name is None and spec.partition(":")[0] in SERIES:
+    if name is None and (series or spec.partition(":")[0] in SERIES):
         name = DEFAULT_SPACE
     if not isinstance(name, str) or not is_recurrent_space(name):
         return {}

@@ -155,6 +155,8 @@ def _check_loader(data: Mapping[str, Any], problems: list[str]) -> None:
     if not further:
         return
     name = str(data.get("spec")).partition(":")[0]
+    if name == "in-memory":
+        name = "csv"  # series from Python have the options of a file; images refuse them when they are opened
     options = options_of("data", name) if name in registry.names("data") else {}
     if options is None:
         return

@@ -18,6 +18,7 @@ from archgrad.tasks.options import sort_options
 from archgrad.tasks.own import load_own
 from archgrad.tasks.raw import Images, RawImages
 from archgrad.tasks.series import RawSeries
+from archgrad.tasks.series_table import is_series, load_table
 from archgrad.tasks.split import Splits, generator, hold_out, split_training, stratified
 from archgrad.tasks.streaming import Streaming, TensorImages, free_memory, gather
 from archgrad.tasks.windows import SeriesData
@@ -99,7 +100,8 @@ def open_data(
     """Open data for one run.
 
     Args:
-        spec: a SPEC (``"digits"``, ``"cifar10:PATH"``, ``"imagefolder:PATH"``), or what :func:`load_own` accepts.
+        spec: a SPEC (``"digits"``, ``"cifar10:PATH"``, ``"imagefolder:PATH"``), or what :func:`load_own` or, of series,
+            :func:`archgrad.tasks.series_table.load_table` accepts.
         seed: of the splits, the order and the augmentation.
         batch: examples of one step over all processes, unless ``options`` says otherwise.
         choice_share: share of the training data that serves the choices, in [0, 1); 0 when trained jointly.
@@ -169,6 +171,9 @@ def find_device(device: str | torch.device) -> torch.device:
 
 
 def _load(spec: object, options: dict[str, Any]) -> tuple[RawImages | RawSeries, dict[str, Any]]:
+    if is_series(spec):
+        shared, specific = sort_options(options, load_table, "own series")
+        return load_table(spec, **specific), shared
     if not isinstance(spec, str):
         shared, _ = sort_options(options, None, "own data")
         return load_own(spec), shared

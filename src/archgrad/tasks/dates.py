@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from pandas.tseries.api import guess_datetime_format
 
-__all__ = ["continued", "parsed"]
+__all__ = ["continued", "following", "parsed"]
 
 QUARTER = re.compile(r"(\d{4})(-?Q)([1-4])")
 
@@ -47,17 +47,26 @@ def continued(dates: Sequence[str], steps: int) -> list[str]:
     quarter = QUARTER.fullmatch(dates[-1].strip())
     if quarter:
         count = 4 * int(quarter[1]) + int(quarter[3]) - 1
-        following = [divmod(count + step, 4) for step in range(1, steps + 1)]
-        return [f"{year:04}{quarter[2]}{number + 1}" for year, number in following]
-    last = pd.DatetimeIndex(parsed(dates[-SEEN:]))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # a later pandas gives no text; both serve here
-        rhythm = pd.infer_freq(last) if len(last) > 2 else None
-    if rhythm is not None:
-        ahead = pd.date_range(last[-1], periods=steps + 1, freq=rhythm)[1:]
-    else:
-        distances = pd.Series(last[1:] - last[:-1])
-        distance = distances.mode().iloc[0] if len(distances) else pd.Timedelta(days=1)
-        ahead = pd.DatetimeIndex([last[-1] + distance * step for step in range(1, steps + 1)])
+        quarters = [divmod(count + step, 4) for step in range(1, steps + 1)]
+        return [f"{year:04}{quarter[2]}{number + 1}" for year, number in quarters]
+    ahead = following(pd.DatetimeIndex(parsed(dates[-SEEN:])), steps)
     form = guess_datetime_format(dates[-1].strip())
     return [moment.strftime(form) if form else moment.isoformat() for moment in ahead]
+
+
+def following(moments: pd.DatetimeIndex, steps: int) -> pd.DatetimeIndex:
+    """Return the moments that follow, in the rhythm that :func:`continued` describes or that the index itself has.
+
+    Args:
+        moments: ascending, at least one.
+        steps: how many are wanted.
+    """
+    last = moments[-SEEN:]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a later pandas gives no text; both serve here
+        rhythm = moments.freq or (pd.infer_freq(last) if len(last) > 2 else None)
+    if rhythm is not None:
+        return pd.date_range(last[-1], periods=steps + 1, freq=rhythm)[1:]
+    distances = pd.Series(last[1:] - last[:-1])
+    distance = distances.mode().iloc[0] if len(distances) else pd.Timedelta(days=1)
+    return pd.DatetimeIndex([last[-1] + distance * step for step in range(1, steps + 1)])

@@ -19,7 +19,7 @@ __all__ = ["load_own"]
 
 ACCEPTED = (
     "a pair (images, labels) of tensors or arrays, a torch Dataset or a DataLoader of such pairs, or a dictionary "
-    'with "train", and if you like "test" and "classes"'
+    'with "train", and if you like "test" and "classes"; or series: a pandas frame, or rows of numbers [time, series]'
 )
 
 

@@ -91,10 +91,11 @@ def read_table(path: str) -> pd.DataFrame:
 def series_of(
     table: pd.DataFrame, date: str | None, where: str
 ) -> tuple[tuple[str, ...], np.ndarray[Any, np.dtype[np.float64]], tuple[str, ...] | None]:
-    """Return names, values [rows, F] and dates of a table of text.
+    """Return names, values [rows, F] and dates of a table.
 
     Args:
-        table: as :func:`read_table` gives it.
+        table: of text as :func:`read_table` gives it, or with columns of numbers; its ``attrs`` say how rows are
+            called in messages (``row_word``) and the number of the first (``first_line``).
         date: the column with the dates; None: the first whose cells are dates and no numbers.
         where: the file, for messages.
 
@@ -104,29 +105,37 @@ def series_of(
     if date is not None and date not in table.columns:
         raise unknown("column", date, [str(name) for name in table.columns], "data.date")
     date = date_column(table) if date is None else date
-    line = int(table.attrs.get("first_line", 1))
+    first, word = int(table.attrs.get("first_line", 1)), str(table.attrs.get("row_word", "line"))
     problems = []
     dates = None
     if date is not None:
         dates = tuple(str(cell) for cell in table[date])
-        problems += _date_problems(dates, date, line)
+        problems += [f"{word} {row + first}, column '{date}': {what}" for row, what in _date_problems(dates)]
     names = tuple(str(name) for name in table.columns if name != date)
     if not names:
         raise InputError(f"{where} holds no column of numbers.")
     values = np.empty((len(table), len(names)))
     for column, name in enumerate(names):
-        for row, cell in enumerate(table[name]):
-            value = _number(str(cell).strip())
-            if value is None:
-                what = "empty" if not str(cell).strip() else f"'{cell}', which is no finite number"
-                problems.append(f"line {row + line}, column '{name}': the cell is {what}")
-            values[row, column] = np.nan if value is None else value
+        values[:, column] = _numbers(table[name])
+        for row in np.flatnonzero(~np.isfinite(values[:, column])):
+            cell = table[name].iloc[row]
+            empty = pd.isna(cell) or not str(cell).strip()
+            what = "empty" if empty else f"'{cell}', which is no finite number"
+            problems.append(f"{word} {row + first}, column '{name}': the cell is {what}")
     if problems:
         shown = problems[:NAMED]
         if len(problems) > NAMED:
             shown.append(f"and {len(problems) - NAMED} more")
         raise several(f"{where} has gaps or cells that are no numbers", shown)
     return names, values, dates
+
+
+def _numbers(cells: pd.Series[Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return a column as numbers; what is none, or not finite, is not finite."""
+    if pd.api.types.is_float_dtype(cells.dtype) or pd.api.types.is_integer_dtype(cells.dtype):
+        return cells.to_numpy(dtype=np.float64, na_value=np.nan)
+    found = (_number(str(cell).strip()) for cell in cells)
+    return np.array([np.nan if value is None else value for value in found])
 
 
 def _number(cell: str) -> float | None:
@@ -146,14 +155,14 @@ def date_column(table: pd.DataFrame) -> str | None:
     return None
 
 
-def _date_problems(dates: tuple[str, ...], column: str, line: int) -> list[str]:
-    """Say which dates are none, or the first that does not come after the one before."""
+def _date_problems(dates: tuple[str, ...]) -> list[tuple[int, str]]:
+    """Say which dates are none, or the first that does not come after the one before, each with its row."""
     moments = parsed(dates)
     wrong = [row for row, missing in enumerate(moments.isna()) if missing]
     if wrong:
-        return [f"line {row + line}, column '{column}': '{dates[row]}' is no date" for row in wrong]
+        return [(row, f"'{dates[row]}' is no date") for row in wrong]
     backwards = (moments.diff().iloc[1:] <= pd.Timedelta(0)).to_numpy().nonzero()[0]
     if len(backwards):
         row = int(backwards[0]) + 1
-        return [f"line {row + line}, column '{column}': {dates[row]} does not come after {dates[row - 1]}"]
+        return [(row, f"{dates[row]} does not come after {dates[row - 1]}")]
     return []
