@@ -25,6 +25,22 @@ class Processes:
         """Whether this process writes files and prints."""
         return self.rank == 0
 
+    def share(self, rows: Tensor) -> Tensor:
+        """Return this process' rows of what all processes have together: ``[rank::world]``."""
+        return rows[self.rank :: self.world]
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """Return the rows of all processes together, of which :meth:`share` returns these again.
+
+        Args:
+            rows: of this process, [n, ...]; every process has as many.
+        """
+        if self.world == 1:
+            return rows
+        found = [torch.empty_like(rows) for _ in range(self.world)]
+        distributed.all_gather(found, rows.contiguous())
+        return torch.stack(found, dim=1).flatten(0, 1)
+
 
 def join_processes(device: str = "cpu") -> Processes:
     """Join the process group that the launcher (``torchrun``, ``accelerate launch``) described, if it did.

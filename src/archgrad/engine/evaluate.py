@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from itertools import islice
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from archgrad.choices import Mixing, Progress
 from archgrad.engine.derive import expected_mixings, project
 from archgrad.engine.mixings import draw_noise, layer_mixings, transit_mixings
 from archgrad.engine.state import Batch, SearchState
+from archgrad.network.carried import handed_on, state_of
 from archgrad.supernet.image import Mixings
 
 __all__ = ["DRAWS", "child_mixings", "child_metrics", "evaluate_mixings", "reestimated_statistics", "supernet_metrics"]
@@ -45,10 +46,12 @@ def reestimated_statistics(
             norm.reset_running_stats()
         supernet.train()
         with torch.no_grad():
+            state: Tensor | None = None
             for done, (x, _) in enumerate(batches, start=1):
                 for norm in norms:
                     norm.momentum = 1.0 / done  # the cumulative average, also where one norm serves several slices
-                supernet(x, mixings() if callable(mixings) else mixings)
+                output = supernet(x, mixings() if callable(mixings) else mixings, *handed_on(state))
+                state = state_of(output)
         supernet.eval()
         yield
     finally:
@@ -62,7 +65,7 @@ def evaluate_mixings(state: SearchState, mixings: Mixings, batches: Iterable[Bat
     """Return the task's metrics of the supernet under the given mixings, in eval mode."""
     supernet = state.supernet.eval()
     with torch.no_grad():
-        return state.parts.task.evaluate(lambda x: supernet(x, mixings), batches)
+        return state.parts.task.evaluate(lambda x, *handed: supernet(x, mixings, *handed), batches)
 
 
 def supernet_metrics(state: SearchState, progress: Progress, part: str = "validation") -> dict[str, float]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,7 +22,8 @@ from archgrad.engine.hypergradient import InnerStep, Level
 from archgrad.engine.mixings import draw_noise, layer_mixings, transit_mixings
 from archgrad.engine.penalty import View
 from archgrad.engine.schedule import Estimator
-from archgrad.engine.state import Batch, SearchState
+from archgrad.engine.state import LEVEL_PARTS, Batch, SearchState
+from archgrad.network.carried import handed_on, penalty_of, state_of
 from archgrad.processes import average_gradients
 from archgrad.supernet.image import frozen_statistics
 
@@ -40,6 +42,8 @@ class SearchProblem:
         terms: the penalties' values by name, as last computed.
         credits: of every draw and edge, from the last gradient of the choices at their own weights.
         used: the mixings of the last forward, one mapping per layer.
+        hidden: of every level that was computed, the state behind this process' streams, where its batches have some;
+            all forwards of a level begin with the state that the update before it left.
     """
 
     def __init__(self, state: SearchState, batches: Mapping[Level, Batch]) -> None:
@@ -52,6 +56,7 @@ class SearchProblem:
         self.terms: dict[str, float] = {}
         self.credits: Credits = []
         self.used: Sequence[Mapping[str, Mixing]] = ()
+        self.hidden: dict[Level, Tensor] = {}
 
     @cached_property
     def weights(self) -> dict[str, Tensor]:
@@ -132,6 +137,9 @@ class SearchProblem:
         """
         images, targets = self.batches[level]
         pieces = min(self.parts.weights.accumulate, len(images))
+        chunks = list(zip(images.chunk(pieces), targets.chunk(pieces), strict=True))
+        before = self._before(level, len(chunks))
+        behind: list[Tensor] = []
         total: list[Tensor | None] = [None] * len(inputs)
         value, terms = 0.0, dict.fromkeys(self._acting(level, joint is not None), 0.0)
         # what each edge earned falls off the choices' own gradient; an unrolled one would tell of other weights
@@ -139,12 +147,17 @@ class SearchProblem:
         if wanted:
             self.credits = []
         with self._dropout_masks(), self._only(inputs, weights):
-            for x, y in zip(images.chunk(pieces), targets.chunk(pieces), strict=True):
+            for (x, y), state in zip(chunks, before, strict=True):
                 share = len(x) / len(images)
                 view = self.view()
                 given, drawn = self._given(view, cut=joint not in (None, "pathwise"))
-                loss = share * self._task_loss(x, y, given, weights, track_statistics)
+                output = self._output(x, given, handed_on(state), weights, track_statistics)
+                loss = share * self.parts.task.loss(output, y)
                 value += float(loss.detach())
+                if (extra := penalty_of(output)) is not None and level == "train":  # of the weights' loss alone
+                    loss = loss + share * extra
+                if (last := state_of(output)) is not None:
+                    behind.append(last)
                 for name in terms:
                     term = share * self.parts.penalties[name](view)
                     terms[name] += float(term.detach())
@@ -156,6 +169,7 @@ class SearchProblem:
                     self.credits = added_credits(self.credits, drawn, found[len(inputs) :])
         if track_statistics or level not in self.losses:
             self.losses[level] = value
+            self.hidden |= {level: torch.cat(behind)} if behind else {}
         self.terms |= terms
         return total if create_graph else average_gradients(total, inputs)
 
@@ -212,21 +226,27 @@ class SearchProblem:
         ]
         return given, drawn
 
-    def _task_loss(
+    def _before(self, level: Level, pieces: int) -> Sequence[Tensor | None]:
+        """Return the states that the micro-batches of a level begin with; None where a text begins, or is none."""
+        state = self.state.hidden.get(LEVEL_PARTS[level])
+        return [None] * pieces if state is None else self.parts.processes.share(state).chunk(pieces)
+
+    def _output(
         self,
         x: Tensor,
-        y: Tensor,
         mixings: Sequence[Mapping[str, Mixing]],
+        handed: tuple[Tensor, ...],
         weights: Mapping[str, Tensor] | None,
         track_statistics: bool,
-    ) -> Tensor:
-        """Return the task's mean loss of a micro-batch."""
+    ) -> Any:
+        """Return what the supernet makes of a micro-batch."""
         supernet = self.state.supernet.train()
         precision = torch.autocast(x.device.type, torch.bfloat16) if self.parts.precision == "bf16" else nullcontext()
         statistics = nullcontext() if track_statistics else frozen_statistics(supernet)
         with precision, statistics:
-            output = supernet(x, mixings) if weights is None else functional_call(supernet, dict(weights), (x, mixings))
-        return self.parts.task.loss(output.float() if self.parts.precision == "bf16" else output, y)
+            inputs = (x, mixings, *handed)
+            output = supernet(*inputs) if weights is None else functional_call(supernet, dict(weights), inputs)
+        return output.float() if self.parts.precision == "bf16" else output
 
     @contextmanager
     def _only(self, inputs: Sequence[Tensor], weights: Mapping[str, Tensor] | None) -> Iterator[None]:

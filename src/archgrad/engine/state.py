@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from archgrad.choices import Choices, Progress, Relaxation
 from archgrad.engine.derive import Derivation
-from archgrad.engine.hypergradient import Hypergradient
+from archgrad.engine.hypergradient import Hypergradient, Level
 from archgrad.engine.penalty import Penalty
 from archgrad.engine.schedule import Schedule
 from archgrad.engine.sums import Sums
@@ -23,9 +23,12 @@ from archgrad.supernet.image import Mixings
 from archgrad.supernet.layout import Layout, Seat
 from archgrad.supernet.storage import Liveness
 
-__all__ = ["Batch", "DataLike", "Parts", "SearchState", "Supernet", "TaskLike"]
+__all__ = ["LEVEL_PARTS", "Batch", "DataLike", "Parts", "SearchState", "Supernet", "TaskLike"]
 
 Batch = tuple[Tensor, Tensor]
+
+LEVEL_PARTS: dict[Level, str] = {"train": "weights", "validation": "choices"}
+"""The part of the data whose stream each level's batches come from."""
 
 
 class Supernet(Protocol):
@@ -97,6 +100,10 @@ class SearchState:
         parts: the composition.
         supernet: the network of all candidates, on its device.
         choices: the tables, on the same device.
+
+    Attributes:
+        hidden: of every stream of text the state behind its last batch, [streams of all processes, ...], by part of the
+            data; empty for data without one, and where a text begins.
     """
 
     def __init__(self, parts: Parts, supernet: nn.Module, choices: Choices) -> None:
@@ -112,6 +119,7 @@ class SearchState:
         self.epoch = 0
         self.step = 0
         self.positions = {"weights": 0, "choices": 0}
+        self.hidden: dict[str, Tensor] = {}
         self.history: list[dict[str, Any]] = []
         self.sums = Sums()
 
@@ -154,6 +162,7 @@ class SearchState:
             "epoch": self.epoch,
             "step": self.step,
             "positions": dict(self.positions),
+            "hidden": dict(self.hidden),
             "history": list(self.history),
             "sums": self.sums.state_dict(),
         }
@@ -171,5 +180,7 @@ class SearchState:
         torch.set_rng_state(tree["generators"]["global"])
         self.epoch, self.step = tree["epoch"], tree["step"]
         self.positions = dict(tree["positions"])
+        device = next(iter(self.weights.values())).device
+        self.hidden = {part: state.to(device) for part, state in tree["hidden"].items()}
         self.history = list(tree["history"])
         self.sums.load_state_dict(tree["sums"])

@@ -14,7 +14,7 @@ from archgrad.engine.hypergradient import Level
 from archgrad.engine.optimise import masked_step
 from archgrad.engine.problem import SearchProblem
 from archgrad.engine.schedule import Estimator
-from archgrad.engine.state import Batch, SearchState
+from archgrad.engine.state import LEVEL_PARTS, Batch, SearchState
 from archgrad.errors import NotFiniteError
 from archgrad.processes import agree
 from archgrad.supernet.storage import Liveness
@@ -30,9 +30,11 @@ class Streams:
         self._open: dict[str, Iterator[Batch]] = {}
 
     def next(self, part: str) -> Batch:
-        """Return the next batch of a part and move its position on."""
+        """Return the next batch of a part and move its position on; where a stream begins again, so does its state."""
         if part not in self._open:
             self._open[part] = self.state.parts.data.stream(part, self.state.positions[part])
+        if self.state.positions[part] % self.state.parts.data.steps(part) == 0:
+            self.state.hidden.pop(part, None)
         self.state.positions[part] += 1
         return next(self._open[part])
 
@@ -153,6 +155,8 @@ def update(state: SearchState, streams: Streams) -> Update:
     with torch.no_grad():
         for _, table in state.choices.items():
             state.parts.relaxation.settle(table)
+    for level, hidden in current.problem.hidden.items():
+        state.hidden[LEVEL_PARTS[level]] = state.parts.processes.gather(hidden)
     state.step += 1
     state.sums.add(current.problem.losses, current.problem.terms, current.problem.credits)
     return current

@@ -1,4 +1,4 @@
-"""What stands before and behind a recurrent cell: series in and forecasts out, or words in and scores of the next out.
+"""What stands before and behind a recurrent cell that forecasts: series in, forecasts out.
 
 Supernets and derived networks share these modules. Torch alone is imported: a standalone export can copy this file.
 """
@@ -10,12 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from archgrad.network.recurrent import variational_mask
 from archgrad.network.recurrent_cells import Recurrence
 
-__all__ = ["ForecastEnds", "ForecastNetwork", "LanguageEnds", "LanguageNetwork"]
+__all__ = ["ForecastEnds", "ForecastNetwork"]
 
 
 class ForecastEnds(nn.Module):
@@ -110,63 +108,3 @@ class ForecastNetwork(nn.Module):
         """Return the forecasts [N, horizon, targets] of windows [N, T, F], both in the data's units."""
         _, last = self.core(self.ends.enter(x))
         return self.ends.leave(last, x)
-
-
-class LanguageEnds(nn.Module):
-    """Embeds tokens and scores the next one, with one matrix for both.
-
-    Args:
-        tokens: size of the vocabulary.
-        width: features of an embedding; the recurrent cell's units.
-        dropout_embedding: probability of dropping a whole word's embedding (DARTS' evaluation: 0.1).
-        dropout_output: variational dropout before the scores (DARTS: 0.75).
-    """
-
-    def __init__(self, tokens: int, width: int, dropout_embedding: float = 0.0, dropout_output: float = 0.0) -> None:
-        super().__init__()
-        self.dropout_embedding, self.dropout_output = dropout_embedding, dropout_output
-        self.embedding = nn.Parameter(torch.empty(tokens, width).uniform_(-0.1, 0.1))
-        self.bias = nn.Parameter(torch.zeros(tokens))
-
-    def enter(self, tokens: Tensor) -> Tensor:
-        """Return the embeddings [T, N, width] of tokens [T, N]."""
-        table: Tensor = self.embedding
-        if self.training and self.dropout_embedding > 0.0:
-            kept = 1.0 - self.dropout_embedding
-            table = table * table.new_empty(len(table), 1).bernoulli_(kept) / kept
-        return functional.embedding(tokens, table)
-
-    def leave(self, states: Tensor) -> Tensor:
-        """Return the scores [T, N, tokens] of states [T, N, width]."""
-        mask = variational_mask(states, states.shape[2], self.dropout_output if self.training else 0.0)
-        return functional.linear(states if mask is None else states * mask, self.embedding, self.bias)
-
-
-class LanguageNetwork(nn.Module):
-    """A derived recurrent cell as a language model with tied embeddings: tokens [T, N] -> scores [T, N, tokens].
-
-    Args:
-        blueprint: plain data with ``recurrence``, ``tokens``, ``dropout_embedding`` and ``dropout_output``.
-    """
-
-    def __init__(self, blueprint: dict[str, Any]) -> None:
-        super().__init__()
-        self.blueprint = blueprint
-        core = blueprint["recurrence"]
-        self.core = Recurrence(core)
-        self.ends = LanguageEnds(
-            blueprint["tokens"],
-            core["hidden"],
-            float(blueprint.get("dropout_embedding") or 0.0),
-            float(blueprint.get("dropout_output") or 0.0),
-        )
-
-    def forward(self, tokens: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return the scores of every next token [T, N, tokens] and the last state [N, H].
-
-        Args:
-            tokens: int64 [T, N].
-            hidden: the state before the first token, [N, H]; zeros when None.
-        """
-        states, last = self.core(self.ends.enter(tokens), hidden)
-        return self.ends.leave(states), last

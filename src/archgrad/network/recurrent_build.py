@@ -11,7 +11,8 @@ from torch import nn
 from archgrad import registry
 from archgrad.architecture import Architecture
 from archgrad.errors import InputError, unknown
-from archgrad.network.heads import ForecastNetwork, LanguageNetwork
+from archgrad.network.heads import ForecastNetwork
+from archgrad.network.language import LanguageNetwork
 from archgrad.network.recurrent_cells import Recurrence
 
 __all__ = ["build_recurrent", "is_recurrent", "recurrence_blueprint", "recurrent_network"]
@@ -95,6 +96,8 @@ def recurrent_network(
     dropout_hidden: float = 0.0,
     dropout_embedding: float = 0.0,
     dropout_output: float = 0.0,
+    slowness: float = 0.0,
+    activation: float = 0.0,
     spread: float | None = None,
 ) -> nn.Module:
     """Build the network of a recurrent architecture.
@@ -108,13 +111,15 @@ def recurrent_network(
         mean: per series, of what the forecaster was trained on.
         std: per series.
         anchor: whether the forecaster sees each window relative to its last values.
-        window: steps that the forecaster was trained on; None where any number will do.
+        window: steps that the network was trained on; None where any number will do.
         series: names of the F series.
         tokens: size of the vocabulary; makes a language model with tied embeddings, [T, N] -> scores [T, N, tokens].
         dropout_input: variational dropout of x_t.
         dropout_hidden: variational dropout of every state before its matrix.
         dropout_embedding: dropout of whole words.
         dropout_output: variational dropout before the scores of a language model.
+        slowness: factor on the change of a language model's states from step to step, in its training loss.
+        activation: factor on their square.
         spread: weights of the cell start uniform in +- this; None for 1/sqrt(hidden).
 
     Returns:
@@ -141,8 +146,18 @@ def recurrent_network(
         spread=spread,
     )
     if tokens is not None:
-        ends = {"dropout_embedding": dropout_embedding, "dropout_output": dropout_output}
-        return LanguageNetwork({"recurrence": core, "tokens": tokens, **ends})
+        return LanguageNetwork(
+            {
+                "kind": "language",
+                "recurrence": core,
+                "tokens": tokens,
+                "window": window,
+                "dropout_embedding": dropout_embedding,
+                "dropout_output": dropout_output,
+                "slowness": slowness,
+                "activation": activation,
+            }
+        )
     if horizon is None:
         return Recurrence(core)
     chosen = list(range(features)) if targets is None else [int(target) for target in targets]
