@@ -32,6 +32,7 @@ PARTS: dict[str, dict[str, Any]] = {
         "darts": "archgrad.space.darts:DartsSpace",
         "darts-rnn": "archgrad.space.darts_rnn:DartsRnnSpace",
         "extended": "archgrad.space.extended:ExtendedSpace",
+        "nasbench201": "archgrad.space.nasbench201:NasBench201Space",
         "two-input-rnn": "archgrad.space.two_input_rnn:TwoInputRnnSpace",
     },
     "relaxation": {
@@ -74,6 +75,8 @@ PARTS: dict[str, dict[str, Any]] = {
         "cifar10": "archgrad.tasks.cifar10:load_cifar10",
         "imagefolder": "archgrad.tasks.imagefolder:load_imagefolder",
         "macro": "archgrad.tasks.series_macro:load_macro",
+        "pydoc": "archgrad.tasks.text_pydoc:load_pydoc",
+        "text": "archgrad.tasks.text_files:load_text",
     },
 }
 

@@ -48,7 +48,8 @@ def blueprint(
         stem: "plain" keeps the images' sides, "imagenet" leaves an eighth of them to the first cell.
 
     Raises:
-        InputError: a size is not positive, an unknown stem, or the architecture lacks a cell kind that the stack needs.
+        InputError: a size is not positive, an unknown stem, the architecture lacks a cell kind that the stack needs, or
+            a cell has other inputs than the space's.
     """
     sizes = {"cells": cells, "channels": channels, "in_channels": in_channels, "classes": classes}
     for name, value in sizes.items():
@@ -64,6 +65,12 @@ def blueprint(
             f"The architecture has no cell '{missing[0]}', which a network of {cells} cells needs; "
             f"it has {', '.join(architecture.cells)}."
         )
+    for kind in dict.fromkeys(layer.cell for layer in layers):
+        if architecture.cells[kind].inputs != skeleton.inputs:
+            raise InputError(
+                f"The {kind} cell has {architecture.cells[kind].inputs} inputs; in the space {architecture.space} "
+                f"a cell has {skeleton.inputs}."
+            )
     return {
         "in_channels": in_channels,
         "classes": classes,
@@ -73,6 +80,7 @@ def blueprint(
         "cells": {kind: cell.to_dict() for kind, cell in architecture.cells.items()},
         "network": dict(architecture.network),
         "auxiliary": auxiliary,
+        "last_norm": skeleton.last_norm,
         "mean": None if mean is None else [float(m) for m in mean],
         "std": None if std is None else [float(s) for s in std],
     }

@@ -74,7 +74,7 @@ def stem_sides(stem: str, sides: Sides) -> tuple[Sides, Sides]:
 
 
 def layer_sides(layers: Sequence[Layer], sides: Sides) -> tuple[Sides, ...]:
-    """Return the sides of every layer's input nodes; reductions halve them.
+    """Return the sides of every layer's input nodes; reductions halve them, residual blocks do so before the cell.
 
     Args:
         layers: of the supernet or the network, in order.
@@ -82,6 +82,7 @@ def layer_sides(layers: Sequence[Layer], sides: Sides) -> tuple[Sides, ...]:
     """
     found = []
     for layer in layers:
+        sides = halved(sides) if layer.residual else sides
         found.append(sides)
         sides = halved(sides) if layer.reduction else sides
     return tuple(found)

@@ -105,7 +105,7 @@ class ImageFace:
     inputs: str = "images"
     outputs: str = "logits"
     names: str = "classes"
-    parts: tuple[str, ...] = ("modules", "image", "reading")
+    parts: tuple[str, ...] = ("modules", "residual", "image", "reading")
     network: str = "ImageNetwork"
     head: str = _IMAGE_HEAD
 

@@ -13,12 +13,35 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from archgrad.network.modules import STEMS, FactorizedReduce, ReluConvolutionNorm, drop_path, make_operation
+from archgrad.network.residual import LastNorm, ResidualReduction
 
-__all__ = ["AuxiliaryHead", "Cell", "ImageNetwork"]
+__all__ = ["AuxiliaryHead", "Cell", "ImageNetwork", "entrances"]
+
+
+def entrances(
+    sources: list[int], channels: int, halve: list[bool], residual: bool, affine: bool = True
+) -> nn.ModuleList:
+    """Return what brings each of a cell's inputs to the cell's channels and sides.
+
+    A cell of one input, as in NAS-Bench-201, takes it as it is, or through a residual block that halves the sides.
+
+    Args:
+        sources: channels of each input, nearest last.
+        channels: channels of every node.
+        halve: for each input, whether its sides are still twice as large as the nearest input's.
+        residual: whether the single input is halved.
+        affine: whether batch norms learn a scale and an offset; those of residual blocks always do.
+    """
+    if len(sources) == 1:
+        return nn.ModuleList([ResidualReduction(sources[0], channels) if residual else nn.Identity()])
+    return nn.ModuleList(
+        FactorizedReduce(source, channels, affine) if half else ReluConvolutionNorm(source, channels, affine)
+        for source, half in zip(sources, halve, strict=True)
+    )
 
 
 class Cell(nn.Module):
-    """One cell: brings its two inputs to its channels, runs its edges, joins its nodes along the channels.
+    """One cell: brings its inputs to its channels, runs its edges, joins its nodes along the channels.
 
     Args:
         description: the cell as in architecture.json: inputs, nodes, edges, output, optional weights.
@@ -27,6 +50,7 @@ class Cell(nn.Module):
         reduction: edges from input nodes have stride 2.
         halve: for each input, whether its sides are still twice as large as the nearest input's.
         network: the flags ``pool_norm`` and ``node_norm``.
+        residual: whether a residual block halves the single input.
     """
 
     def __init__(
@@ -37,16 +61,14 @@ class Cell(nn.Module):
         reduction: bool,
         halve: list[bool],
         network: dict[str, bool],
+        residual: bool = False,
     ) -> None:
         super().__init__()
         self.inputs: int = description["inputs"]
         self.nodes: int = description["nodes"]
         self.output: list[int] = list(description["output"])
         self.stride = 2 if reduction else 1
-        self.preprocess = nn.ModuleList(
-            FactorizedReduce(source, channels) if half else ReluConvolutionNorm(source, channels)
-            for source, half in zip(sources, halve, strict=True)
-        )
+        self.preprocess = entrances(sources, channels, halve, residual)
         self.edges: list[tuple[int, int]] = [(edge[0], edge[1]) for edge in description["edges"]]
         self.names: list[str] = [edge[2] for edge in description["edges"]]
         self.weights: list[float] = list(description.get("weights") or [1.0] * len(self.edges))
@@ -80,7 +102,8 @@ class Cell(nn.Module):
                 term = term if weight == 1.0 else weight * term
                 total = term if total is None else total + term
             states.append(norm(empty if total is None else total))
-        return torch.cat([states[index] for index in self.output], dim=1)
+        joined = [states[index] for index in self.output]
+        return joined[0] if len(joined) == 1 else torch.cat(joined, dim=1)
 
 
 class AuxiliaryHead(nn.Module):
@@ -117,7 +140,8 @@ class ImageNetwork(nn.Module):
 
     Args:
         blueprint: plain data with ``in_channels``, ``classes``, ``stem`` (its name), ``stem_channels``, ``layers`` (a
-            list of ``{"cell", "channels", "reduction"}``), ``cells``, ``network``, ``auxiliary``, ``mean``, ``std``.
+            list of ``{"cell", "channels", "reduction", "residual"}``), ``cells``, ``network``, ``auxiliary``, ``mean``,
+            ``std``, ``last_norm``.
     """
 
     def __init__(self, blueprint: dict[str, Any]) -> None:
@@ -133,13 +157,22 @@ class ImageNetwork(nn.Module):
         sources, reduced = [blueprint["stem_channels"]] * 2, self.stem.halves
         for layer in layers:
             description = blueprint["cells"][layer["cell"]]
-            halve = [reduced, False]
-            cell = Cell(description, sources, layer["channels"], layer["reduction"], halve, blueprint["network"])
-            self.cells.append(cell)
+            self.cells.append(
+                Cell(
+                    description,
+                    sources[-description["inputs"] :],
+                    layer["channels"],
+                    layer["reduction"],
+                    [reduced, False],
+                    blueprint["network"],
+                    bool(layer.get("residual")),
+                )
+            )
             sources = [sources[1], layer["channels"] * len(description["output"])]
             reduced = layer["reduction"]
             if len(self.cells) - 1 == self.auxiliary_layer:
                 self.auxiliary = AuxiliaryHead(sources[1], blueprint["classes"])
+        self.last = LastNorm(sources[1]) if blueprint.get("last_norm") else nn.Identity()
         self.classifier = nn.Linear(sources[1], blueprint["classes"])
 
     def forward(self, x: Tensor) -> Tensor:
@@ -151,7 +184,7 @@ class ImageNetwork(nn.Module):
         previous, current = self.stem.states(x)
         extra = None
         for index, cell in enumerate(self.cells):
-            previous, current = current, cell([previous, current], self.drop_path)
+            previous, current = current, cell([previous, current][-len(cell.preprocess) :], self.drop_path)  # type: ignore[arg-type]
             if index == self.auxiliary_layer and self.training:
                 extra = self.auxiliary(current)
-        return self.classifier(current.mean(dim=(2, 3))), extra
+        return self.classifier(self.last(current).mean(dim=(2, 3))), extra

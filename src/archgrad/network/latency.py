@@ -22,6 +22,7 @@ from archgrad.network import modules
 from archgrad.network.costs import Sides, edge_place, halved, layer_sides, stem_sides
 from archgrad.network.latency_cache import LatencyCache
 from archgrad.network.modules import STEMS, FactorizedReduce, ReluConvolutionNorm, make_operation
+from archgrad.network.residual import LastNorm, ResidualReduction
 from archgrad.space.skeleton import Layer
 
 __all__ = ["LatencyTable", "apart", "measure", "network_latency"]
@@ -189,19 +190,26 @@ def network_latency(table: LatencyTable, blueprint: Mapping[str, Any], sides: Si
     sources, reduced = [(channels, farther), (channels, nearer)], STEMS[name].halves
     for layer, inside in zip(layers, layer_sides(layers, nearer), strict=True):
         cell = blueprint["cells"][layer.cell]
-        for (width, at), halve in zip(sources, (reduced, False), strict=True):
-            total += _preprocess_latency(table, width, layer.channels, at, halve)
+        for (width, at), halve in list(zip(sources, (reduced, False), strict=True))[-cell["inputs"] :]:
+            total += _entrance_latency(table, cell["inputs"], layer, (width, at), halve)
         total += _cell_latency(table, cell, layer, inside, bool(blueprint["network"].get("node_norm", False)))
         after = halved(inside) if layer.reduction else inside
         sources, reduced = [sources[1], (layer.channels * len(cell["output"]), after)], layer.reduction
     width, at = sources[1]
+    if blueprint.get("last_norm"):
+        total += table.module("last norm", lambda: LastNorm(width), width, at)
     return total + table.module(f"classifier of {classes}", lambda: _Classifier(width, classes), width, at)
 
 
-def _preprocess_latency(table: LatencyTable, width: int, channels: int, sides: Sides, halve: bool) -> float:
-    """Return the milliseconds of bringing an input to a cell's channels, and to its sides."""
-    make = FactorizedReduce if halve else ReluConvolutionNorm
-    return table.module(f"{'halve' if halve else '1x1'} to {channels}", lambda: make(width, channels), width, sides)
+def _entrance_latency(table: LatencyTable, inputs: int, layer: Layer, source: tuple[int, Sides], halve: bool) -> float:
+    """Return the milliseconds of bringing an input, of some width and sides, to a cell's channels and sides."""
+    (width, sides), channels = source, layer.channels
+    if inputs > 1:
+        make = FactorizedReduce if halve else ReluConvolutionNorm
+        return table.module(f"{'halve' if halve else '1x1'} to {channels}", lambda: make(width, channels), width, sides)
+    if not layer.residual:
+        return 0.0
+    return table.module(f"residual to {channels}", lambda: ResidualReduction(width, channels), width, sides)
 
 
 def _cell_latency(table: LatencyTable, cell: Mapping[str, Any], layer: Layer, sides: Sides, node_norm: bool) -> float:
@@ -214,6 +222,8 @@ def _cell_latency(table: LatencyTable, cell: Mapping[str, Any], layer: Layer, si
     if node_norm:
         total += cell["nodes"] * table.module("norm", lambda: nn.BatchNorm2d(channels, affine=False), channels, after)
     nodes = len(cell["output"])
+    if nodes == 1:
+        return total
     return total + table.module(f"join of {nodes}", lambda: lambda x: torch.cat([x] * nodes, dim=1), channels, after)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from archgrad.space.cells import CellSpace, CombinerSpace, Space
-from archgrad.space.skeleton import Layer, Skeleton, TimeSteps
+from archgrad.space.skeleton import Layer, Skeleton, Stages, TimeSteps
 
-__all__ = ["CellSpace", "CombinerSpace", "Layer", "Skeleton", "Space", "TimeSteps", "get"]
+__all__ = ["CellSpace", "CombinerSpace", "Layer", "Skeleton", "Space", "Stages", "TimeSteps", "get"]
 
 
 def get(name: str, **options: Any) -> Space:

@@ -24,6 +24,8 @@ class CellSpace:
         output_combine: how the computed nodes become the cell's output.
         operands: names of the operands that every computed node has, each with edges of its own; none: a plain sum.
         combiner: the cell kind whose table says how a node joins its operands.
+        single: whether an edge carries one operation at most, whatever a derivation would keep.
+        pool_norm: whether pooling is followed by batch norm in the supernet.
     """
 
     inputs: int
@@ -32,6 +34,8 @@ class CellSpace:
     output_combine: str = "concat"
     operands: tuple[str, ...] = ()
     combiner: str | None = None
+    single: bool = False
+    pool_norm: bool = True
 
     @cached_property
     def edges(self) -> tuple[tuple[int, int], ...]:
@@ -56,9 +60,14 @@ class CellSpace:
         )
 
     @property
+    def computed(self) -> tuple[int, ...]:
+        """The nodes that are computed."""
+        return tuple(range(self.inputs, self.inputs + self.nodes))
+
+    @property
     def output(self) -> tuple[int, ...]:
         """The nodes that are joined into the output."""
-        return tuple(range(self.inputs, self.inputs + self.nodes))
+        return self.computed[-1:] if self.output_combine == "last" else self.computed
 
     def slot(self, row: int) -> int:
         """Return which of its source's outgoing edges a row is: the index of its slice in the stacked storage."""
@@ -80,7 +89,7 @@ class CombinerSpace(CellSpace):
     @cached_property
     def edges(self) -> tuple[tuple[int, int], ...]:
         """(node, node) of every computed node."""
-        return tuple((node, node) for node in self.output)
+        return tuple((node, node) for node in self.computed)
 
 
 @dataclass(frozen=True)

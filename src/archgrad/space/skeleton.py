@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-__all__ = ["Layer", "Skeleton", "TimeSteps"]
+__all__ = ["Layer", "Skeleton", "Stages", "TimeSteps"]
 
 
 @dataclass(frozen=True)
@@ -16,11 +16,13 @@ class Layer:
         cell: the cell kind that sits there.
         channels: channels of each of its nodes.
         reduction: whether the cell halves the sides.
+        residual: whether a residual block halves the sides before the cell, which then keeps them.
     """
 
     cell: str
     channels: int
     reduction: bool
+    residual: bool = False
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Skeleton:
         inputs: how many earlier cells each cell reads (DARTS: 2).
         normal: cell kind of the layers that keep the sides.
         reduce: cell kind of the layers that halve them.
+        last_norm: whether batch norm and ReLU stand between the last cell and the pooling.
 
     Attributes:
         form: "stack": cells one behind another; "time": one cell, step after step.
@@ -43,6 +46,7 @@ class Skeleton:
     inputs: int = 2
     normal: str = "normal"
     reduce: str = "reduce"
+    last_norm: bool = False
 
     def stem_channels(self, stem: str, channels: int) -> int:
         """Return the channels of the stem's features; the one for ImageNet has the first cell's (DARTS' public code).
@@ -67,6 +71,32 @@ class Skeleton:
             width = 2 * width if reduction else width
             layers.append(Layer(self.reduce if reduction else self.normal, width, reduction))
         return tuple(layers)
+
+
+@dataclass(frozen=True)
+class Stages(Skeleton):
+    """The stack of NAS-Bench-201 (arXiv 2001.00326, section 2.1): three stages of one cell, residual blocks between.
+
+    Every cell reads the one before it; the residual blocks halve the sides and double the channels.
+    """
+
+    stem_multiplier: int = 1
+    inputs: int = 1
+    last_norm: bool = True
+
+    def layers(self, cells: int, channels: int) -> tuple[Layer, ...]:
+        """Return the layers of a network of so many cells in all, dealt to three stages (published: 15, 5 a stage).
+
+        The stages begin where DARTS has its reduction cells, at L//3 and 2L//3; fewer than 3 cells are one stage.
+
+        Args:
+            cells: number of cells L, at least 1.
+            channels: channels of the first stage.
+        """
+        return tuple(
+            replace(layer, cell=self.normal, reduction=False, residual=layer.reduction)
+            for layer in super().layers(cells, channels)
+        )
 
 
 @dataclass(frozen=True)

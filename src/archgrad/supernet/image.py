@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from archgrad.choices.mixing import Mixing
 from archgrad.errors import InputError, unknown
-from archgrad.network.modules import STEMS, FactorizedReduce, ReluConvolutionNorm
+from archgrad.network.image import entrances
+from archgrad.network.modules import STEMS
+from archgrad.network.residual import LastNorm
 from archgrad.space.cells import CellSpace, Space
 from archgrad.supernet import fast_cell, reference
 from archgrad.supernet.fast import use_fast_depthwise
@@ -35,6 +37,7 @@ class MixedCell(nn.Module):
         channels: channels of every node.
         reduction: edges from input nodes have stride 2.
         halve: whether the farther input's sides are still twice as large as the nearest one's.
+        residual: whether a residual block halves the single input.
         share_features: one set of weights per (source, operation).
         node_norm: a non-affine batch norm on every node's sum.
         fast: how it is evaluated.
@@ -50,28 +53,25 @@ class MixedCell(nn.Module):
         share_features: bool,
         node_norm: bool,
         fast: bool = False,
+        residual: bool = False,
     ) -> None:
         super().__init__()
         self.cell, self.stride, self.share_features, self.fast = cell, 2 if reduction else 1, share_features, fast
-        self.preprocess = nn.ModuleList(
-            FactorizedReduce(source, channels, affine=False)
-            if halve and index == 0
-            else ReluConvolutionNorm(source, channels, affine=False)
-            for index, source in enumerate(sources)
-        )
+        self.preprocess = entrances(list(sources), channels, [halve, False], residual, affine=False)
         self.storage = CellStorage(cell, channels, reduction, share_features)
         self.node_norms = nn.ModuleList(
             nn.BatchNorm2d(channels, affine=False) if node_norm else nn.Identity() for _ in range(cell.nodes)
         )
 
     def forward(self, inputs: Sequence[Tensor], mixing: Mixing, drop: float = 0.0) -> Tensor:
-        """Return the cell's output [N, nodes * channels, H, W]; exactly the mixing's support is run."""
+        """Return the cell's output [N, joined nodes * channels, H, W]; exactly the mixing's support is run."""
         states = [preprocess(x) for preprocess, x in zip(self.preprocess, inputs, strict=True)]
         plan = make_plan(self.cell, mixing.support, self.share_features)
         drop = drop if self.training else 0.0
         evaluate = fast_cell.evaluate_cell if self.fast else reference.evaluate_cell
         nodes = evaluate(plan, self.storage, states, mixing, list(self.node_norms), self.stride, drop)
-        return torch.cat(nodes, dim=1)
+        joined = nodes[-len(self.cell.output) :]
+        return joined[0] if len(joined) == 1 else torch.cat(joined, dim=1)
 
     def live_slices(self, mixing: Mixing) -> Liveness:
         """Return what the mixing's support leaves unused; keys are parameter names relative to this cell."""
@@ -144,9 +144,20 @@ class ImageSupernet(nn.Module):
         for layer in self.layers:
             graph = space.cells[layer.cell]
             self.cells.append(
-                MixedCell(graph, sources, layer.channels, layer.reduction, reduced, share_features, node_norm, fast)
+                MixedCell(
+                    graph,
+                    sources[-graph.inputs :],
+                    layer.channels,
+                    layer.reduction,
+                    reduced,
+                    share_features,
+                    node_norm,
+                    fast,
+                    layer.residual,
+                )
             )
             sources, reduced = [sources[1], layer.channels * len(graph.output)], layer.reduction
+        self.last = LastNorm(sources[1]) if space.skeleton.last_norm else nn.Identity()
         self.classifier = nn.Linear(sources[1], classes)
         if fast:
             use_fast_depthwise(self)
@@ -166,8 +177,9 @@ class ImageSupernet(nn.Module):
         x = x.contiguous(memory_format=torch.channels_last)
         previous, current = self.stem.states(x)
         for cell, mixing in zip(self.cells, self.per_layer(mixings), strict=True):
-            previous, current = current, cell([previous, current], mixing, self.drop_path)
-        out: Tensor = self.classifier(current.mean(dim=(2, 3)))
+            inputs = [previous, current][-len(cell.preprocess) :]  # type: ignore[arg-type]
+            previous, current = current, cell(inputs, mixing, self.drop_path)
+        out: Tensor = self.classifier(self.last(current).mean(dim=(2, 3)))
         return out
 
     def per_layer(self, mixings: Mixings) -> list[Mixing]:

@@ -23,7 +23,8 @@ def as_in_supernet(architecture: Architecture, supernet: ImageSupernet) -> Archi
     """Return the architecture with ``pool_norm`` and ``node_norm`` as the supernet has them."""
     first = cast(MixedCell, supernet.cells[0])
     node_norm = any(isinstance(norm, nn.BatchNorm2d) for norm in first.node_norms)
-    return replace(architecture, network={**architecture.network, "pool_norm": True, "node_norm": node_norm})
+    pool_norm = first.cell.pool_norm
+    return replace(architecture, network={**architecture.network, "pool_norm": pool_norm, "node_norm": node_norm})
 
 
 def inherit(supernet: ImageSupernet, architecture: Architecture, *, auxiliary: bool = False) -> ImageNetwork:
@@ -59,6 +60,7 @@ def inherit(supernet: ImageSupernet, architecture: Architecture, *, auxiliary: b
     plan["layers"] = [asdict(layer) for layer in supernet.layers]
     network = ImageNetwork(plan).to(supernet.classifier.weight.device)
     network.stem.load_state_dict(supernet.stem.state_dict())
+    network.last.load_state_dict(supernet.last.state_dict())
     network.classifier.load_state_dict(supernet.classifier.state_dict())
     for layer, target, source in zip(supernet.layers, network.cells, supernet.cells, strict=True):
         _copy_cell(cast(MixedCell, source), cast(Cell, target), architecture.cells[layer.cell])

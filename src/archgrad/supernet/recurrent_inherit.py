@@ -114,7 +114,7 @@ def inherit_forecaster(
 def _keys(supernet: RecurrentSupernet) -> list[str]:
     """Return what the derived cell calls each slice of the stack: the node, and its operand where it has some."""
     cell = supernet.space.cells[supernet.kind]
-    return [f"{node}{operand}" for node in cell.output for operand in cell.operands or ("",)]
+    return [f"{node}{operand}" for node in cell.computed for operand in cell.operands or ("",)]
 
 
 def _check(supernet: RecurrentSupernet, architecture: Architecture) -> None:

@@ -163,7 +163,7 @@ class CellStorage(nn.ModuleDict):
                 bank = StackedBank if name in STACKABLE else SeparateBank
 
                 def make(name: str = name, stride: int = stride) -> nn.Module:
-                    return make_operation(name, channels, stride, affine=False, pool_norm=True)
+                    return make_operation(name, channels, stride, affine=False, pool_norm=cell.pool_norm)
 
                 self[f"{source}_{name}"] = bank(make, 1 if share_features else cell.slots(source))
 
