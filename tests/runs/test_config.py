@@ -110,7 +110,7 @@ def test_all_problems_of_all_layers_are_listed_at_once() -> None:
     message = str(caught.value)
     for words in [
         "epochs must be a whole number of at least 1; got 0.",  # though a later layer says 3
-        "supernet.cels: there is no such setting. Did you mean supernet.cells? Allowed: cells, channels",
+        "supernet.cels: there is no such setting. Did you mean supernet.cells? Allowed: activation, cells",
         "supernet.channels must be a whole number of at least 1; got '16' (text).",
         "supernet.evaluation must be one of 'fast', 'reference'; got 'fats'. Did you mean 'fast'?",
         "relaxation.name: Unknown relaxation 'concret'. Did you mean 'concrete'?",

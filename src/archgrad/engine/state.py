@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from archgrad.choices import Choices, Progress, Relaxation
 from archgrad.engine.derive import Derivation
+from archgrad.engine.growing import Growing, rebuild
+from archgrad.engine.growth import Growth
 from archgrad.engine.hypergradient import Hypergradient, Level
 from archgrad.engine.penalty import Penalty
 from archgrad.engine.schedule import Schedule
@@ -19,11 +21,12 @@ from archgrad.optimisers import load_named_state, named_state
 from archgrad.processes import Processes
 from archgrad.runs.settings import ChoiceSettings, WeightSettings
 from archgrad.space.cells import Space
+from archgrad.space.form import Form
 from archgrad.supernet.image import Mixings
 from archgrad.supernet.layout import Layout, Seat
 from archgrad.supernet.storage import Liveness
 
-__all__ = ["LEVEL_PARTS", "Batch", "DataLike", "Parts", "SearchState", "Supernet", "TaskLike"]
+__all__ = ["LEVEL_PARTS", "Batch", "Blueprint", "DataLike", "Parts", "SearchState", "Supernet", "TaskLike"]
 
 Batch = tuple[Tensor, Tensor]
 
@@ -47,7 +50,7 @@ class Supernet(Protocol):
 class TaskLike(Protocol):
     """What the engine asks of a task."""
 
-    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+    def loss(self, output: Any, target: Tensor) -> Tensor:
         """Return the mean loss of a batch, a scalar."""
         ...
 
@@ -73,8 +76,26 @@ class DataLike(Protocol):
 
 
 @dataclass(frozen=True)
+class Blueprint:
+    """What a growing search needs to build a supernet anew.
+
+    Args:
+        first: the form that it starts with.
+        space: as the settings describe it, at its full size.
+        build: (form, seed) -> supernet and tables, fresh.
+    """
+
+    first: Form
+    space: Space
+    build: Callable[[Form, int], tuple[nn.Module, Choices]]
+
+
+@dataclass(frozen=True)
 class Parts:
-    """The composition: what does not change during a search. One sentence, one field per noun."""
+    """The composition: what does not change during a search. One sentence, one field per noun.
+
+    The space is that of the moment where the search grows.
+    """
 
     space: Space
     relaxation: Relaxation
@@ -91,6 +112,8 @@ class Parts:
     seed: int = 0
     precision: str = "fp32"
     processes: Processes = field(default_factory=Processes)
+    growth: Growth | None = None
+    blueprint: Blueprint | None = None
 
 
 class SearchState:
@@ -108,13 +131,8 @@ class SearchState:
 
     def __init__(self, parts: Parts, supernet: nn.Module, choices: Choices) -> None:
         self.parts, self.supernet, self.choices = parts, supernet, choices
-        weights, choice = parts.weights, parts.choices
-        self.weight_optimizer: torch.optim.Optimizer = torch.optim.SGD(
-            supernet.parameters(), weights.rate, momentum=weights.momentum, weight_decay=weights.decay
-        )
-        self.choice_optimizer: torch.optim.Optimizer = torch.optim.Adam(
-            choices.parameters(), choice.rate, betas=(choice.beta1, choice.beta2), weight_decay=choice.decay
-        )
+        self.growing = None if parts.blueprint is None else Growing(parts.blueprint.first)
+        self.make_optimizers()
         self.generator = torch.Generator().manual_seed(parts.seed)
         self.epoch = 0
         self.step = 0
@@ -122,6 +140,16 @@ class SearchState:
         self.hidden: dict[str, Tensor] = {}
         self.history: list[dict[str, Any]] = []
         self.sums = Sums()
+
+    def make_optimizers(self) -> None:
+        """Make fresh optimisers of what there is to learn."""
+        weights, choice = self.parts.weights, self.parts.choices
+        self.weight_optimizer: torch.optim.Optimizer = torch.optim.SGD(
+            self.supernet.parameters(), weights.rate, momentum=weights.momentum, weight_decay=weights.decay
+        )
+        self.choice_optimizer: torch.optim.Optimizer = torch.optim.Adam(
+            self.choices.parameters(), choice.rate, betas=(choice.beta1, choice.beta2), weight_decay=choice.decay
+        )
 
     @property
     def steps_per_epoch(self) -> int:
@@ -165,12 +193,17 @@ class SearchState:
             "hidden": dict(self.hidden),
             "history": list(self.history),
             "sums": self.sums.state_dict(),
+            "growing": None if self.growing is None else self.growing.state_dict(),
         }
 
     def load_state_dict(self, tree: Mapping[str, Any]) -> None:
         """Take up a tree that :meth:`state_dict` returned."""
+        if self.growing is not None:
+            rebuild(self, tree["growing"]["form"])
+            self.growing.load_state_dict(tree["growing"])
         self.supernet.load_state_dict(tree["supernet"])
         self.choices.load_state_dict(tree["choices"])
+        self.make_optimizers()  # tables that grew have more to learn than those they were built with
         load_named_state(self.weight_optimizer, self.weights, tree["weight_optimizer"])
         load_named_state(self.choice_optimizer, dict(self.choices.named_parameters()), tree["choice_optimizer"])
         self.parts.schedule.load_state_dict(tree["schedule"])

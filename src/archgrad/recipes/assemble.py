@@ -14,6 +14,7 @@ from archgrad.network.build import fitting_stem
 from archgrad.processes import Processes
 from archgrad.recipes.compatible import check_compatible
 from archgrad.recipes.forecasting import make_forecaster
+from archgrad.recipes.language import make_language_model
 from archgrad.runs.config import SearchConfig
 from archgrad.runs.parts import build_part
 from archgrad.space.cells import Space
@@ -21,6 +22,8 @@ from archgrad.supernet.image import ImageSupernet
 from archgrad.tasks.data import Data, find_device, open_data
 from archgrad.tasks.forecasting import ForecastTask
 from archgrad.tasks.image import ImageTask, Measure
+from archgrad.tasks.language import LanguageTask
+from archgrad.tasks.text_streams import TextData
 from archgrad.tasks.windows import SeriesData
 
 __all__ = ["Assembled", "describe", "make_choices", "make_supernet"]
@@ -71,6 +74,10 @@ class Assembled:
             std = [self.data.std[target] for target in self.data.targets]
             self.task = ForecastTask(std, loss=loss, metrics=metrics)
             supernet = make_forecaster(config, space, self.data)
+        elif isinstance(self.data, TextData):
+            twice = config.hypergradient.options.get("method") == "autograd"
+            self.task = LanguageTask(loss=loss, metrics=metrics, twice=twice)
+            supernet = make_language_model(config, space, self.data)
         else:
             self.task = ImageTask.of(self.data, loss=loss, metrics=metrics)
             supernet = make_supernet(

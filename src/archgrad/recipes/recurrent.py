@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from archgrad import registry
+from archgrad.recipes.text import TEXT_LAYER, TEXTS
 from archgrad.runs.layers import Layer, over, tidy
 
 __all__ = ["DEFAULT_SPACE", "SERIES", "TRAINING", "is_recurrent_space", "recurrent_layer"]
@@ -37,7 +38,8 @@ def recurrent_layer(recipe: Layer, above: Sequence[Layer], series: bool = False)
 
     One edge a node is kept (DARTS, recurrent cells), the recipe's wish about ``none`` goes over to the space, and the
     weights learn with a larger rate and a tighter clip, as recurrent networks do (a reconstruction: DARTS' own values,
-    rate 20 and clip 0.25, are for its language model). The found cell trains as :data:`TRAINING` says.
+    rate 20 and clip 0.25, are for its language model, and are what text gets). The found cell trains as
+    :data:`TRAINING` says, on text as :data:`archgrad.recipes.text.TEXT_TRAINING`.
 
     Args:
         recipe: the recipe's settings.
@@ -50,7 +52,8 @@ def recurrent_layer(recipe: Layer, above: Sequence[Layer], series: bool = False)
     space, data = given.get("space") or {}, given.get("data") or {}
     name = space.get("name") if isinstance(space, Mapping) else None
     spec = str(data.get("spec", "")) if isinstance(data, Mapping) else ""
-    if name is None and (series or spec.partition(":")[0] in SERIES):
+    kind = spec.partition(":")[0]
+    if name is None and (series or kind in SERIES or kind in TEXTS):
         name = DEFAULT_SPACE
     if not isinstance(name, str) or not is_recurrent_space(name):
         return {}
@@ -65,4 +68,4 @@ def recurrent_layer(recipe: Layer, above: Sequence[Layer], series: bool = False)
         layer["layout"] = {"name": "engines-at", "last": ENGINES}
     if own.get("derivation", {}).get("name", "top-edges") == "top-edges":
         layer["derivation"] = {"name": "top-edges", "k": 1}
-    return layer
+    return over(layer, TEXT_LAYER) if kind in TEXTS else layer

@@ -126,6 +126,10 @@ class SupernetSettings(_Settings):
         hidden: units of every node of a recurrent cell.
         dropout_input: variational dropout of a recurrent cell's input.
         dropout_hidden: variational dropout of a recurrent cell's states.
+        dropout_embedding: of a language model, probability of dropping whole words.
+        dropout_output: of a language model, variational dropout before the scores.
+        slowness: of a language model, factor on the change of its states from step to step in the weights' loss.
+        activation: of a language model, factor on the square of its states in the weights' loss.
     """
 
     cells: Count = 8
@@ -138,6 +142,10 @@ class SupernetSettings(_Settings):
     hidden: Count = 64
     dropout_input: Probability = 0.0
     dropout_hidden: Probability = 0.0
+    dropout_embedding: Probability = 0.0
+    dropout_output: Probability = 0.0
+    slowness: NonNegative = 0.0
+    activation: NonNegative = 0.0
 
 
 class WeightSettings(_Settings):
@@ -188,7 +196,7 @@ class TrainSettings(_Settings):
         channels: channels of the first cell's operations.
         rate: learning rate after the warm-up.
         rate_end: learning rate at the end.
-        rate_schedule: how the rate falls: by a ``cosine``, or ``linear`` as usual on ImageNet.
+        rate_schedule: how the rate falls: by a ``cosine``, or ``linear`` as usual on ImageNet; ``constant`` if not.
         warmup: epochs over which the rate rises from 0.
         optimizer: ``sgd``, or ``adam`` as usual for series.
         momentum: SGD's momentum.
@@ -205,6 +213,12 @@ class TrainSettings(_Settings):
         hidden: units of every node of a recurrent cell.
         dropout_input: variational dropout of a recurrent cell's input.
         dropout_hidden: variational dropout of a recurrent cell's states.
+        dropout_embedding: of a language model, probability of dropping whole words.
+        dropout_output: of a language model, variational dropout before the scores.
+        slowness: of a language model, factor on the change of its states from step to step in the loss.
+        activation: of a language model, factor on the square of its states in the loss.
+        average_after: of a language model, epochs without a better validation loss after which the network becomes the
+            running mean of its weights (from SGD to averaged SGD; DARTS: 5); 0 for never.
     """
 
     epochs: Count = 600
@@ -213,7 +227,7 @@ class TrainSettings(_Settings):
     channels: Count = 36
     rate: Rate = 0.025
     rate_end: NonNegative = 0.0
-    rate_schedule: Literal["cosine", "linear"] = "cosine"
+    rate_schedule: Literal["cosine", "linear", "constant"] = "cosine"
     warmup: Size = 0
     optimizer: Literal["sgd", "adam"] = "sgd"
     momentum: Momentum = 0.9
@@ -228,6 +242,11 @@ class TrainSettings(_Settings):
     hidden: Count = 64
     dropout_input: Probability = 0.0
     dropout_hidden: Probability = 0.0
+    dropout_embedding: Probability = 0.0
+    dropout_output: Probability = 0.0
+    slowness: NonNegative = 0.0
+    activation: NonNegative = 0.0
+    average_after: Size = 0
 
 
 class SearchConfig(_Settings):

@@ -21,12 +21,15 @@ from archgrad.tasks.series import RawSeries
 from archgrad.tasks.series_table import is_series, load_table
 from archgrad.tasks.split import Splits, generator, hold_out, split_training, stratified
 from archgrad.tasks.streaming import Streaming, TensorImages, free_memory, gather
+from archgrad.tasks.text import RawText
+from archgrad.tasks.text_streams import TextData
 from archgrad.tasks.windows import SeriesData
 
 __all__ = ["Batch", "Data", "find_device", "open_data", "parse_spec"]
 
 Batch = tuple[Tensor, Tensor]
-"""Images float32 [N, C, H, W] and targets int64 [N], or windows [N, T, F] and what comes next; on the device."""
+"""Images float32 [N, C, H, W] and targets int64 [N], windows [N, T, F] and what comes next, or tokens and the next
+tokens, int64 [N, T]; on the device."""
 
 
 class Data(Protocol):
@@ -37,13 +40,13 @@ class Data(Protocol):
     """
 
     task: str
-    """What is learnt from these data: ``image`` or ``forecasting``."""
+    """What is learnt from these data: ``image``, ``forecasting`` or ``language``."""
     name: str
     """What was asked for: the SPEC, or a word for objects given from Python."""
     fingerprint: str
     """sha256 of the contents, in hexadecimal; file names and sizes where the examples lie in a folder."""
     input_shape: tuple[int, ...]
-    """(C, H, W) of an image, (T, F) of a window."""
+    """(C, H, W) of an image, (T, F) of a window, (T,) of a window of text."""
     classes: tuple[str, ...]
     """Their names; none where nothing is classified."""
     mean: tuple[float, ...]
@@ -115,11 +118,13 @@ def open_data(
     """
     place = find_device(device)
     raw, shared = _load(spec, dict(options or {}))
-    if isinstance(raw, RawSeries):
+    if not isinstance(raw, RawImages):
         if foreign := sorted(shared.keys() - {"batch"}):
-            raise InputError(f"data.{foreign[0]} is for images; {raw.name} holds series.")
+            what = "series" if isinstance(raw, RawSeries) else "text"
+            raise InputError(f"data.{foreign[0]} is for images; {raw.name} holds {what}.")
         name, size = spec if isinstance(spec, str) else raw.name, shared.get("batch", batch)
-        return SeriesData(
+        kind: Any = SeriesData if isinstance(raw, RawSeries) else TextData
+        opened: Data = kind(
             raw,
             name=name,
             seed=seed,
@@ -129,6 +134,7 @@ def open_data(
             rank=rank,
             world=world,
         )
+        return opened
     raw.check()
     augmentation = _augmentation(raw, shared)
     train, train_labels, test, test_labels = _test_apart(raw)
@@ -170,7 +176,7 @@ def find_device(device: str | torch.device) -> torch.device:
         raise InputError(f"There is no device '{device}' here. Available: {', '.join(there)}.") from error
 
 
-def _load(spec: object, options: dict[str, Any]) -> tuple[RawImages | RawSeries, dict[str, Any]]:
+def _load(spec: object, options: dict[str, Any]) -> tuple[RawImages | RawSeries | RawText, dict[str, Any]]:
     if is_series(spec):
         shared, specific = sort_options(options, load_table, "own series")
         return load_table(spec, **specific), shared
@@ -178,7 +184,7 @@ def _load(spec: object, options: dict[str, Any]) -> tuple[RawImages | RawSeries,
         shared, _ = sort_options(options, None, "own data")
         return load_own(spec), shared
     name, argument = parse_spec(spec)
-    loader: Callable[..., RawImages | RawSeries] = registry.get("data", name)
+    loader: Callable[..., RawImages | RawSeries | RawText] = registry.get("data", name)
     shared, specific = sort_options(options, loader, name)
     try:
         return loader(argument, **specific), shared

@@ -1,0 +1,63 @@
+"""The supernet of a search on text, from a configuration."""
+
+from __future__ import annotations
+
+from archgrad.errors import InputError
+from archgrad.network.language import LanguageEnds
+from archgrad.runs.config import SearchConfig
+from archgrad.space.cells import Space
+from archgrad.supernet.recurrent import RecurrentSupernet
+from archgrad.supernet.recurrent_language import LanguageSupernet
+from archgrad.tasks.text_streams import TextData
+
+__all__ = ["language_supernet", "make_language_model"]
+
+
+def make_language_model(config: SearchConfig, space: Space, data: TextData) -> LanguageSupernet:
+    """Build the supernet of a search on text.
+
+    Args:
+        config: the whole configuration.
+        space: a recurrent one.
+        data: gives window and vocabulary.
+
+    Raises:
+        InputError: the space holds no recurrent cell.
+    """
+    if space.skeleton.form != "time":
+        raise InputError(
+            f"{data.name} is read by a recurrent cell, and the space {space.name} has none; "
+            f"take --space darts-rnn or --space two-input-rnn."
+        )
+    return language_supernet(config, space, len(data.vocabulary.tokens), data.window)
+
+
+def language_supernet(config: SearchConfig, space: Space, tokens: int, steps: int) -> LanguageSupernet:
+    """Build the supernet for a vocabulary; enough to take up the weights of a checkpoint.
+
+    Args:
+        config: the whole configuration.
+        space: a recurrent one.
+        tokens: size of the vocabulary.
+        steps: time steps of a window; no weight depends on it.
+    """
+    settings = config.supernet
+    core = RecurrentSupernet(
+        space,
+        inputs=settings.hidden,
+        hidden=settings.hidden,
+        steps=steps,
+        evaluation=settings.evaluation,
+        node_norm=settings.node_norm is not False,
+        dropout_input=settings.dropout_input,
+        dropout_hidden=settings.dropout_hidden,
+    )
+    ends = LanguageEnds(
+        tokens,
+        settings.hidden,
+        dropout_embedding=settings.dropout_embedding,
+        dropout_output=settings.dropout_output,
+        slowness=settings.slowness,
+        activation=settings.activation,
+    )
+    return LanguageSupernet(core, ends)
