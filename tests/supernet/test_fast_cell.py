@@ -54,6 +54,7 @@ def everything(
     net: ImageSupernet, mixings: list[dict[str, Mixing]], leaves: list[Tensor], x: Tensor
 ) -> list[Tensor | None]:
     """Return output, gradients of input, mixing weights and network weights, and the statistics afterwards."""
+    torch.manual_seed(0)  # the same paths are dropped
     out = net(x, mixings)
     loss = (out * torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view_as(out)).sum() + out.square().mean()
     gradients = torch.autograd.grad(loss, [x, *leaves, *net.parameters()], allow_unused=True)
@@ -91,6 +92,7 @@ def assert_equal(expected: Sequence[Tensor | None], found: Sequence[Tensor | Non
     channels=st.integers(1, 3),
     share=st.booleans(),
     node_norm=st.booleans(),
+    drop=st.sampled_from([0.0, 0.4]),
     density=st.sampled_from([0.05, 0.3, 0.7, 1.0]),
     seed=st.integers(0, 10_000),
 )
@@ -101,11 +103,12 @@ def test_any_support_of_any_supernet(
     channels: int,
     share: bool,
     node_norm: bool,
+    drop: float,
     density: float,
     seed: int,
 ) -> None:
     torch.manual_seed(seed)
-    reference, fast = pair(cells, nodes=nodes, channels=channels, share=share, node_norm=node_norm)
+    reference, fast = pair(cells, nodes=nodes, channels=channels, share=share, node_norm=node_norm, drop=drop)
     mixings, leaves = random_mixings(reference, density, seed)
     x = torch.rand(3, 2, *sides, dtype=torch.float64, requires_grad=True)
     assert_equal(*(everything(net, mixings, leaves, x) for net in (reference, fast)))
@@ -121,8 +124,9 @@ def test_transit_cells_run_the_support_with_weights_one() -> None:
     )
 
 
-def test_every_operation_alone_equals_the_reference() -> None:
-    reference, fast = pair(3, nodes=1, channels=3)
+@pytest.mark.parametrize("drop", [0.0, 0.5])
+def test_every_operation_alone_equals_the_reference(drop: float) -> None:
+    reference, fast = pair(3, nodes=1, channels=3, drop=drop)
     x = torch.rand(2, 2, 7, 8, dtype=torch.float64, requires_grad=True)
     for column, name in enumerate(reference.space.cells["normal"].operations):
         support: Support = ((tuple(k == column for k in range(8))),) * 2
@@ -161,28 +165,33 @@ def test_frozen_statistics_and_plain_averages_are_honoured() -> None:
         assert_equal(*(everything(net, mixings, leaves, x) for net in (reference, fast)))
 
 
-def test_the_gradient_can_be_differentiated_again() -> None:
-    reference, fast = pair(3, nodes=1)
+@pytest.mark.parametrize("drop", [0.0, 0.5])
+def test_the_gradient_can_be_differentiated_again(drop: float) -> None:
+    reference, fast = pair(3, nodes=1, drop=drop)
     mixings, leaves = random_mixings(reference, 1.0, 3)
     x = torch.rand(2, 2, 5, 6, dtype=torch.float64)
     found = []
     for net in (reference, fast):
         weights = [weight for name, weight in net.named_parameters() if "preprocess" not in name]
+        torch.manual_seed(0)
         first = torch.autograd.grad(net(x, mixings).square().sum(), weights, create_graph=True)
         second = torch.autograd.grad(sum(g.square().sum() for g in first), [*leaves, *weights])  # type: ignore[arg-type]
         found.append([*first, *second])
     assert_equal(found[0], found[1], scaled=True)  # second derivatives are large numbers with small ones beside them
 
 
-def test_dropped_paths_and_evaluation_are_the_reference_s() -> None:
-    reference, fast = pair(1, drop=0.5)
+@pytest.mark.parametrize("share", [False, True])
+def test_dropped_paths_are_the_reference_s(share: bool) -> None:
+    reference, fast = pair(3, nodes=3, share=share, drop=0.3)
     mixings, leaves = random_mixings(reference, 1.0, 4)
-    x = torch.rand(3, 2, 6, 6, dtype=torch.float64, requires_grad=True)
-    found = []
-    for net in (reference, fast):
-        torch.manual_seed(0)
-        found.append(everything(net, mixings, leaves, x))
-    assert_equal(*found)
+    x = torch.rand(5, 2, 8, 8, dtype=torch.float64, requires_grad=True)
+    assert_equal(*(everything(net, mixings, leaves, x) for net in (reference, fast)))
+
+
+def test_evaluation_is_the_reference_s() -> None:
+    reference, fast = pair(1, drop=0.5)
+    mixings, _ = random_mixings(reference, 1.0, 4)
+    x = torch.rand(3, 2, 6, 6, dtype=torch.float64)
     with torch.no_grad():
         assert_equal(*([net.eval()(x, mixings)] for net in (reference, fast)))
 
@@ -197,7 +206,9 @@ def test_operations_of_a_user_s_own_run_beside_the_known_ones(monkeypatch: pytes
     )
     space = DartsSpace(operations=("skip_connect", "tanh_conv", "dil_conv_3x3"), nodes=2)()
     nets = [
-        ImageSupernet(space, cells=3, channels=2, in_channels=2, classes=3, evaluation=evaluation).double()
+        ImageSupernet(
+            space, cells=3, channels=2, in_channels=2, classes=3, drop_path=0.3, evaluation=evaluation
+        ).double()
         for evaluation in ("reference", "fast")
     ]
     nets[1].load_state_dict(nets[0].state_dict())

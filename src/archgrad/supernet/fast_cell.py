@@ -22,6 +22,7 @@ from archgrad.supernet.folded import Span, packed
 from archgrad.supernet.leaving import Leaving
 from archgrad.supernet.leaving_spec import Kind, Moments, Shared, Spec
 from archgrad.supernet.plan import Plan, Row
+from archgrad.supernet.reference import path_masks
 from archgrad.supernet.storage import Bank, CellStorage, StackedBank
 
 __all__ = ["evaluate_cell"]
@@ -89,17 +90,22 @@ def evaluate_cell(
 ) -> list[Tensor]:
     """Compute what :func:`archgrad.supernet.reference.evaluate_cell` computes, with the same arguments.
 
-    The reference itself is taken where the fast path does not apply: outside training, with dropped paths (every
-    candidate's output is scaled on its own), under autocast, on other devices than a CPU, and for batches of one pixel.
+    The reference itself is taken where the fast path does not apply: outside training, under autocast, on other
+    devices than a CPU, and for batches of one pixel.
     """
     count, channels, height, width = inputs[0].shape
     pixels = count * -(-height // stride) * -(-width // stride)
-    plain = drop > 0.0 or not storage.training or inputs[0].device.type != "cpu" or torch.is_autocast_enabled("cpu")
+    plain = not storage.training or inputs[0].device.type != "cpu" or torch.is_autocast_enabled("cpu")
     if plain or pixels < 2:
         return reference.evaluate_cell(plan, storage, inputs, mixing, norms, stride, drop)
     states = list(inputs)
     rows, candidates = mixing.weights.shape
     weights = torch.cat([mixing.weights.flatten(), mixing.weights.new_zeros(1)])
+    masks = path_masks(plan, drop, inputs[0])
+    table = None
+    if masks is not None:  # laid out as the weights are
+        table = masks.new_zeros(count, len(weights))
+        table[:, [row.edge * candidates + row.candidate for row in plan.rows]] = masks.t()
     totals: dict[int, Tensor] = {}
 
     def add(target: int, term: Tensor) -> None:
@@ -118,10 +124,12 @@ def evaluate_cell(
         for group in groups:
             collected.take(group, storage.bank(source, group.operation))
         if collected.index:
-            sums = collected.sums(states[source], stride if source < len(inputs) else 1, weights, len(targets))
+            sums = collected.sums(states[source], stride if source < len(inputs) else 1, weights, table, len(targets))
             for target, term in zip(targets, sums.split(channels, dim=1), strict=True):
                 add(target, term)
         for row, feature in _plainly(storage, states[source], plan, collected.unknown, source):
+            if table is not None and feature is not states[source]:
+                feature = feature * table[:, row.edge * candidates + row.candidate, None, None, None]
             add(row.target, mixing.weights[row.edge, row.candidate] * feature)
     return states[len(inputs) :]
 
@@ -208,13 +216,14 @@ class _Collected:
             return
         self.eps = norms[0].eps if norms else self.eps
 
-    def sums(self, x: Tensor, stride: int, weights: Tensor, targets: int) -> Tensor:
+    def sums(self, x: Tensor, stride: int, weights: Tensor, masks: Tensor | None, targets: int) -> Tensor:
         """Return the sums [N, targets C, H', W'] of everything known, and move the running statistics.
 
         Args:
             x: the node's state.
             stride: of the operations.
             weights: the flattened mixing with a zero behind it.
+            masks: of dropped paths, [N, as many as weights], or None.
             targets: how many sums.
         """
         shared = [Shared(tuple(kind for kind, _, _ in self.pools), len(self.pools))] if self.pools else []
@@ -228,8 +237,9 @@ class _Collected:
         spec = Spec(stride, targets, bool(self.identity), tuple(shared), kinds, self.eps or 0.0)
         moments = Moments()
         x = x.contiguous(memory_format=torch.channels_last)
-        rows = weights[_index(self.index)]
-        out: Tensor = Leaving.apply(spec, moments, x, rows, *tensors)  # type: ignore[no-untyped-call]
+        index = _index(self.index)
+        masks = None if masks is None else masks[:, index]
+        out: Tensor = Leaving.apply(spec, moments, masks, x, weights[index], *tensors)  # type: ignore[no-untyped-call]
         self._track(moments, out.shape[0] * out.shape[2] * out.shape[3])
         return out
 

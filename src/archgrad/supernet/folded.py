@@ -36,6 +36,7 @@ __all__ = [
     "cross",
     "normalise",
     "own_spans",
+    "parts",
     "place",
     "positions",
     "product_back",
@@ -191,7 +192,7 @@ def add_product(out: Tensor, features: Tensor, matrix: Tensor, spans: Sequence[S
         spans: which slices go where; all other blocks of the matrix are zero or of no interest.
         fresh: whether to overwrite instead of adding.
     """
-    for part, block, result in _parts(features, matrix, out, spans):
+    for part, block, result in parts(features, matrix, out, spans):
         if fresh:
             torch.mm(part, block, out=result)
         else:
@@ -201,7 +202,7 @@ def add_product(out: Tensor, features: Tensor, matrix: Tensor, spans: Sequence[S
 def product_back(gradient: Tensor, matrix: Tensor, spans: Sequence[Span]) -> Tensor:
     """Return g M' of (3), [pixels, slices R]; every slice must be in one span."""
     back = gradient.new_empty(gradient.shape[0], matrix.shape[0] * matrix.shape[1])
-    for result, block, part in _parts(back, matrix, gradient, spans):
+    for result, block, part in parts(back, matrix, gradient, spans):
         torch.mm(part, block.t(), out=result)
     return back
 
@@ -210,12 +211,12 @@ def cross(features: Tensor, gradient: Tensor, like: Tensor, spans: Sequence[Span
     """Return dM = u' g of (3), [slices, R, columns, C] as M is; zero outside the spans."""
     whole = len(spans) == 1 and spans[0].columns == like.shape[2]  # one span may still leave targets out
     matrix = torch.empty_like(like) if whole else torch.zeros_like(like)
-    for part, block, given in _parts(features, matrix, gradient, spans):
+    for part, block, given in parts(features, matrix, gradient, spans):
         torch.mm(part.t(), given, out=block)
     return matrix
 
 
-def _parts(features: Tensor, matrix: Tensor, out: Tensor, spans: Sequence[Span]) -> list[tuple[Tensor, Tensor, Tensor]]:
+def parts(features: Tensor, matrix: Tensor, out: Tensor, spans: Sequence[Span]) -> list[tuple[Tensor, Tensor, Tensor]]:
     """Return for every span its columns of the features, its block of the matrix and its columns of the result."""
     rows, channels = matrix.shape[1], matrix.shape[3]
     flat = matrix.view(matrix.shape[0] * rows, -1)

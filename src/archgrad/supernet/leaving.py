@@ -22,25 +22,30 @@ __all__ = ["Leaving"]
 
 
 class Leaving(torch.autograd.Function):
-    """(spec, moments, x [N, C, H, W], weights [rows, targets], *tensors) -> sums [N, targets C, H', W']."""
+    """(spec, moments, masks, x [N, C, H, W], weights [rows, targets], *tensors) -> sums [N, targets C, H', W'].
+
+    The masks [N, rows, targets] are those of dropped paths, or None.
+    """
 
     @staticmethod
-    def forward(ctx: Any, spec: Spec, moments: Moments, x: Tensor, weights: Tensor, *tensors: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, spec: Spec, moments: Moments, masks: Tensor | None, x: Tensor, weights: Tensor, *tensors: Tensor
+    ) -> Tensor:
         """Return the sums and fill the moments."""
-        node = ForwardPass(spec, x, weights, tensors)
+        node = ForwardPass(spec, x, weights, tensors, masks)
         out = node.forward(moments)
         ctx.spec, ctx.counts = spec, (len(tensors), len(node.kept))
-        ctx.save_for_backward(x, weights, *tensors, *node.kept)
+        ctx.save_for_backward(masks, x, weights, *tensors, *node.kept)
         return node.out_image(out)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients; under ``create_graph`` such that they can be differentiated again."""
-        x, weights, *rest = ctx.saved_tensors
+        masks, x, weights, *rest = ctx.saved_tensors
         tensors, kept = rest[: ctx.counts[0]], rest[ctx.counts[0] :]
-        needs = ctx.needs_input_grad[2:]
+        needs = ctx.needs_input_grad[3:]
         if torch.is_grad_enabled():
-            return None, None, *differentiable(ctx.spec, x, weights, tensors, gradients[0], needs)
-        node = BackwardPass(ctx.spec, x, weights, tensors)
+            return None, None, None, *differentiable(ctx.spec, masks, x, weights, tensors, gradients[0], needs)
+        node = BackwardPass(ctx.spec, x, weights, tensors, masks)
         node.kept = kept
-        return None, None, *node.backward(gradients[0], needs)
+        return None, None, None, *node.backward(gradients[0], needs)

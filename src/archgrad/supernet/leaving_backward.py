@@ -9,8 +9,9 @@ from torch import Tensor
 
 from archgrad.supernet import folded
 from archgrad.supernet.depthwise import depthwise_input_gradient, depthwise_weight_gradient
+from archgrad.supernet.dropped import dropped_back, dropped_cross, dropped_shared_back
 from archgrad.supernet.folded import as_image, as_matrix, column_means, normalise, place
-from archgrad.supernet.leaving_matrices import mixed, nine, spread, summed_copies
+from archgrad.supernet.leaving_matrices import mixed_back, nine, spread, summed_copies
 from archgrad.supernet.leaving_node import NodePass
 from archgrad.supernet.leaving_spec import Kind, Shared
 
@@ -27,8 +28,8 @@ class BackwardPass(NodePass):
         """Return the gradients of x, weights and tensors, where needed."""
         spec, C = self.spec, self.channels
         to_out = as_matrix(gradient.contiguous(memory_format=torch.channels_last))
-        # batch norm takes no notice of a constant: with a centred gradient the features' means need no care
-        centred = to_out - column_means(to_out)
+        # batch norm takes no notice of a constant: with a centred gradient the features' means need no care; masks do
+        centred = to_out - column_means(to_out) if self.masks is None else to_out
         to_tensors: list[Tensor | None] = [None] * len(self.tensors)
         to_weights = []
         if spec.identity:
@@ -43,14 +44,17 @@ class BackwardPass(NodePass):
             features = first if each.pools else self.squares() - first
             normalised = normalise(self.shared_pointwise(each), covariance, spec.eps)
             weights = self.weights[rows]
-            inner = features.t().mm(centred).view(-1, spec.targets, C).permute(1, 2, 0).reshape(spec.targets, -1)
-            to_weights.append(normalised.scaled.flatten(1).mm(inner.t()))
-            to_point, bend = normalised.back(weights.mm(inner).view_as(normalised.scaled), self.pixels)
+            back, to_scaled, to_rows = (
+                mixed_back(features, centred, normalised.scaled, weights)
+                if self.masks is None
+                else dropped_shared_back(features, to_out, normalised.scaled, weights, self.masks[:, rows])
+            )
+            to_weights.append(to_rows)
+            to_point, bend = normalised.back(to_scaled, self.pixels)
             if not each.pools:
                 to_tensors[0] = to_point if needs[2] else None
             if needs[0]:
-                back = centred.mm(mixed(normalised.scaled, weights).t()).addmm_(features, bend.sum(0))
-                self.shared_back(each, back, found)
+                self.shared_back(each, back.addmm_(features, bend.sum(0)), found)
         if spec.kinds:
             separable = sum(kind.separable for kind in spec.kinds)
             inner_kept = [next(kept) for _ in range(2 + separable)] if separable else []
@@ -79,7 +83,7 @@ class BackwardPass(NodePass):
             features_of.append(
                 self.convolved(kind, at, shift) if middle is None else self.convolved_again(at, middle, shift)
             )
-            crossed.append(folded.cross(features_of[-1], gradient, matrix[where], kind.spans))
+            crossed.append(self.crossed(features_of[-1], gradient, matrix, kind, where))
         to_matrix = torch.cat(crossed)
         to_weights = (to_matrix * normalised.scaled.mT.unsqueeze(2)).sum((1, 3))
         to_scaled = (to_matrix * self.kind_weights[:, None, :, None]).sum(2).mT
@@ -92,7 +96,7 @@ class BackwardPass(NodePass):
                 to_tensors[last] = to_point[where].view_as(self.tensors[last])
             if not (needs[0] or any(needs[2 + at : 2 + last])):
                 continue
-            back = folded.product_back(gradient, matrix[where], kind.spans)
+            back = self.product_back(gradient, matrix, kind, where)
             folded.add_product(back, features_of[index], bends[where], folded.own_spans(kind.slices, C))
             features_of[index] = back  # the features are not needed any more
             middle, inside = middle_of[index], self.inner[index]
@@ -110,6 +114,18 @@ class BackwardPass(NodePass):
         if first_gradients:
             self.inner_back(first_gradients, inner[0], inner[1], to_tensors, needs)
         return to_weights
+
+    def crossed(self, features: Tensor, gradient: Tensor, matrix: Tensor, kind: Kind, where: slice) -> Tensor:
+        """Return the gradient of a kind's part of the matrix."""
+        if self.kind_masks is None:
+            return folded.cross(features, gradient, matrix[where], kind.spans)
+        return dropped_cross(features, gradient, matrix[where], kind.spans, self.kind_masks[:, where])
+
+    def product_back(self, gradient: Tensor, matrix: Tensor, kind: Kind, where: slice) -> Tensor:
+        """Return the gradient of a kind's features at fixed statistics, without its mean."""
+        if self.kind_masks is None:
+            return folded.product_back(gradient, matrix[where], kind.spans)
+        return dropped_back(gradient, matrix[where], kind.spans, self.kind_masks[:, where])
 
     def inner_back(
         self,

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from archgrad.supernet import folded
+from archgrad.supernet.dropped import add_dropped, add_dropped_shared
 from archgrad.supernet.folded import as_matrix, normalise, place
 from archgrad.supernet.leaving_matrices import mean_image, means_behind, mixed, negative_mean, spread
 from archgrad.supernet.leaving_node import NodePass
@@ -29,8 +30,12 @@ class ForwardPass(NodePass):
             covariance = features.t().mm(features) / self.pixels
             point = self.shared_pointwise(each)
             normalised = normalise(point, covariance, spec.eps)
-            matrix = mixed(normalised.scaled, self.weights[rows])
-            out = features.mm(matrix) if out is None else out.addmm_(features, matrix)
+            if self.masks is None:
+                matrix = mixed(normalised.scaled, self.weights[rows])
+                out = features.mm(matrix) if out is None else out.addmm_(features, matrix)
+            else:
+                out = self.x.new_zeros(self.pixels, spec.targets * C) if out is None else out
+                add_dropped_shared(out, features, normalised.scaled, self.weights[rows], self.masks[:, rows])
             moments.shared.append((point.matmul(mean.view(-1, 1)).squeeze(-1), normalised.variance))
             self.kept += [covariance, *keep]
         if not spec.kinds:
@@ -56,7 +61,10 @@ class ForwardPass(NodePass):
         if out is None:
             out = self.x.new_zeros(self.pixels, spec.targets * C)
         for index, (kind, where) in enumerate(zip(spec.kinds, self.places, strict=True)):
-            folded.add_product(out, features_of[index], matrix[where], kind.spans)
+            if self.kind_masks is None:
+                folded.add_product(out, features_of[index], matrix[where], kind.spans)
+            else:
+                add_dropped(out, features_of[index], matrix[where], kind.spans, self.kind_masks[:, where])
         moments.last = means_behind(normalised.pointwise, shifts), normalised.variance
         self.kept += [covariance, shifts]
         return out

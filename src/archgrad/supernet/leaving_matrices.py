@@ -16,6 +16,7 @@ __all__ = [
     "mean_image",
     "means_behind",
     "mixed",
+    "mixed_back",
     "negative_mean",
     "nine",
     "spread",
@@ -55,6 +56,21 @@ def mixed(scaled: Tensor, weights: Tensor) -> Tensor:
     """Return M [R, targets C] of slices [slices, C, R] that read the same features, weighted [slices, targets]."""
     channels, rows = scaled.shape[1:]
     return weights.t().mm(scaled.flatten(1)).view(-1, channels, rows).permute(2, 0, 1).reshape(rows, -1)
+
+
+def mixed_back(features: Tensor, gradient: Tensor, scaled: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradients of features, ``scaled`` and weights behind :func:`mixed`.
+
+    Args:
+        features: u, [pixels, R], which were multiplied by M.
+        gradient: of the product, [pixels, targets C].
+        scaled: of every slice, [slices, C, R].
+        weights: [slices, targets].
+    """
+    channels, rows = scaled.shape[1:]
+    inner = features.t().mm(gradient).view(rows, -1, channels).permute(1, 2, 0).reshape(-1, channels * rows)
+    back = gradient.mm(mixed(scaled, weights).t())
+    return back, weights.mm(inner).view_as(scaled), scaled.flatten(1).mm(inner.t())
 
 
 def spread(weights: Tensor, channels: int) -> Tensor:

@@ -25,13 +25,16 @@ class NodePass:
         x: its state [N, C, H, W].
         weights: of everything that leaves it, [rows, targets].
         tensors: in the order that :class:`Spec` says.
+        masks: of dropped paths, [N, rows, targets]; None where none are dropped. The identity's row is not read.
 
     Attributes:
         kept: what a forward leaves for its backward.
     """
 
-    def __init__(self, spec: Spec, x: Tensor, weights: Tensor, tensors: Sequence[Tensor]) -> None:
-        self.spec, self.x, self.weights, self.tensors = spec, x, weights, tensors
+    def __init__(
+        self, spec: Spec, x: Tensor, weights: Tensor, tensors: Sequence[Tensor], masks: Tensor | None = None
+    ) -> None:
+        self.spec, self.x, self.weights, self.tensors, self.masks = spec, x, weights, tensors, masks
         self.count, self.channels, self.height, self.width = x.shape
         self.sides = -(-self.height // spec.stride), -(-self.width // spec.stride)
         self.pixels = self.count * self.sides[0] * self.sides[1]
@@ -56,6 +59,7 @@ class NodePass:
             self.shared_rows.append(slice(rows, rows + each.slices))
             rows += each.slices
         self.kind_weights = weights[rows:]
+        self.kind_masks = None if masks is None else masks[:, rows:]
 
     def relu(self, copies: int = 1) -> Tensor:
         """Return max(x, 0), its channels repeated: [N, copies C, H, W]."""

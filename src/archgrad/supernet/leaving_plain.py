@@ -22,19 +22,24 @@ log = logging.getLogger(__name__)
 
 
 def differentiable(
-    spec: Spec, x: Tensor, weights: Tensor, tensors: Sequence[Tensor], gradient: Tensor, needs: Sequence[bool]
+    spec: Spec,
+    masks: Tensor | None,
+    x: Tensor,
+    weights: Tensor,
+    tensors: Sequence[Tensor],
+    gradient: Tensor,
+    needs: Sequence[bool],
 ) -> list[Tensor | None]:
     """Return the gradients of x, weights and tensors, where needed, so that they can be differentiated again."""
     _say_once()
     wanted = [tensor for tensor, need in zip((x, weights, *tensors), needs, strict=True) if need]
-    out = leaving(spec, x, weights, tensors)
+    out = leaving(spec, masks, x, weights, tensors)
     found = iter(torch.autograd.grad(out, wanted, gradient, create_graph=True, allow_unused=True))
     return [next(found) if need else None for need in needs]
 
 
-def leaving(spec: Spec, x: Tensor, weights: Tensor, tensors: Sequence[Tensor]) -> Tensor:
+def leaving(spec: Spec, masks: Tensor | None, x: Tensor, weights: Tensor, tensors: Sequence[Tensor]) -> Tensor:
     """Return the sums [N, targets C, H', W'] of everything that leaves a node; arguments as in ``Leaving``."""
-    rows = list(weights)
     left = list(tensors)
     features: list[Tensor] = []  # in the order of the weights' rows
 
@@ -66,8 +71,17 @@ def leaving(spec: Spec, x: Tensor, weights: Tensor, tensors: Sequence[Tensor]) -
         if kind.separable:
             z = pointwise(depthwise(functional.relu(z), left.pop(0).flatten(0, 1)), kind.slices)
         features += z.chunk(kind.slices, dim=1)
-    sums = [sum(row[target] * y for row, y in zip(rows, features, strict=True)) for target in range(spec.targets)]
-    return torch.cat(sums, dim=1)
+    scales = weights.expand(len(x), -1, -1)
+    if masks is not None:
+        kept = masks.clone()
+        if spec.identity:
+            kept[:, 0] = 1
+        scales = weights * kept
+    sums = [
+        sum(scales[:, row, target, None, None, None] * y for row, y in enumerate(features))
+        for target in range(spec.targets)
+    ]
+    return torch.cat(sums, dim=1)  # type: ignore[arg-type]
 
 
 @lru_cache(maxsize=1)

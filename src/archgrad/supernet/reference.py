@@ -11,11 +11,25 @@ import torch
 from torch import Tensor
 
 from archgrad.choices.mixing import Mixing
-from archgrad.network.modules import drop_path
 from archgrad.supernet.plan import Plan
 from archgrad.supernet.storage import CellStorage
 
-__all__ = ["evaluate_cell"]
+__all__ = ["evaluate_cell", "path_masks"]
+
+
+def path_masks(plan: Plan, drop: float, like: Tensor) -> Tensor | None:
+    """Draw which examples every term of a cell is dropped for: [rows of the plan, N], 0 or 1 / (1 - drop).
+
+    Every evaluation takes the same draw, so that a search is the same with each.
+
+    Args:
+        plan: the terms.
+        drop: probability; with 0 there are no masks.
+        like: a state [N, ...] of the cell.
+    """
+    if drop <= 0.0:
+        return None
+    return like.new_empty(len(plan.rows), len(like)).bernoulli_(1.0 - drop).div_(1.0 - drop)
 
 
 def evaluate_cell(
@@ -44,6 +58,8 @@ def evaluate_cell(
     states = list(inputs)
     weights = [row.unbind(0) for row in mixing.weights.unbind(0)]
     features: dict[tuple[int, str, int], Tensor] = {}
+    masks = path_masks(plan, drop, inputs[0])
+    mask_of = {} if masks is None else dict(zip(plan.rows, masks.unbind(0), strict=True))
     with storage.bound():
         for target, norm in enumerate(norms, start=len(inputs)):
             total: Tensor | None = None
@@ -51,8 +67,8 @@ def evaluate_cell(
                 if row.feature not in features:
                     features[row.feature] = storage.bank(row.source, row.operation).run(row.slice, states[row.source])
                 feature = features[row.feature]
-                if feature is not states[row.source]:
-                    feature = drop_path(feature, drop)
+                if mask_of and feature is not states[row.source]:
+                    feature = feature * mask_of[row][:, None, None, None]
                 term = weights[row.edge][row.candidate] * feature
                 total = term if total is None else total + term
             if total is None:
