@@ -10,6 +10,7 @@ from typing import Any
 
 from archgrad import registry
 from archgrad.errors import InputError
+from archgrad.recipes.nasbench201 import nasbench201_layer
 from archgrad.recipes.recipe import Recipe
 from archgrad.recipes.recurrent import recurrent_layer
 from archgrad.runs.config import SearchConfig, resolve
@@ -90,7 +91,8 @@ def search_layers(
     elif data is not None:
         single["data"] = {"spec": "in-memory"}
     given = [file, dotted(settings), single]
-    return [over(dict(found.settings), recurrent_layer(found.settings, given, is_series(data))), *given, named]
+    fitted = over(dict(found.settings), recurrent_layer(found.settings, given, is_series(data)))
+    return [over(fitted, nasbench201_layer(found.settings, given)), *given, named]
 
 
 def search_config(recipe: str | Recipe | None, **given: Any) -> SearchConfig:

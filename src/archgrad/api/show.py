@@ -22,6 +22,8 @@ from archgrad.network.saved import load_network
 from archgrad.published import names, published
 from archgrad.reporting.text import draw_text
 from archgrad.runs.directory import RunDirectory
+from archgrad.space import nasbench201
+from archgrad.space.nasbench201_strings import is_string, read_string
 from archgrad.supernet.memory import saved_bytes
 from archgrad.tasks.data import open_data
 
@@ -36,7 +38,10 @@ PENN_TREEBANK = {"hidden": 850, "tokens": 10_000}
 
 @dataclass(frozen=True)
 class _Size:
-    """The network that the cells are shown in; DARTS' own for CIFAR-10 unless something else is known."""
+    """The network that the cells are shown in; DARTS' own for CIFAR-10 unless something else is known.
+
+    Cells of NAS-Bench-201 are shown in the network of the benchmark.
+    """
 
     cells: int = 20
     channels: int = 36
@@ -58,10 +63,12 @@ def show(
     """Return cells as text, and the sizes of the network that is stacked of them.
 
     What is not given follows from the run: its trained network if there is one, else its settings and data. For an
-    architecture alone it is the network of DARTS on CIFAR-10: 20 cells of 36 channels, 3x32x32, 10 classes.
+    architecture alone it is the network of DARTS on CIFAR-10: 20 cells of 36 channels, 3x32x32, 10 classes; for a cell
+    of NAS-Bench-201 that of the benchmark: 15 cells of 16 channels.
 
     Args:
-        source: a run directory, an architecture file, the name of a published cell, or an :class:`Architecture`.
+        source: a run directory, an architecture file, the name of a published cell, an architecture string of
+            NAS-Bench-201, or an :class:`Architecture`.
         cells: cells in the stack.
         channels: channels of the first cell's nodes.
         input_shape: (C, H, W) of one image.
@@ -90,7 +97,8 @@ def show(
         parameters = count_parameters(architecture, **PENN_TREEBANK)  # type: ignore[arg-type]
         sizes = {"parameters": parameters, "parameters_mb": 4 * parameters / MEBIBYTE}
         return shown | dict.fromkeys(SIZES) | {"network": dict(PENN_TREEBANK), **sizes}
-    known = _size_of(run) if run else _Size()
+    alone = _Size(nasbench201.CELLS, nasbench201.CHANNELS) if architecture.space == nasbench201.NAME else _Size()
+    known = _size_of(run) if run else alone
     shape = tuple(known.input_shape if input_shape is None else input_shape)
     if len(shape) != 3 or min(shape) < 1:
         raise InputError(f"The input shape is {shape}; it must be three positive numbers: channels, height, width.")
@@ -119,13 +127,17 @@ def find_architecture(source: str | Path | Architecture) -> tuple[str, Architect
     """Return name, architecture and, if it is one, the run of whatever names an architecture.
 
     Args:
-        source: a run directory, an architecture file, the name of a published cell, or an architecture.
+        source: a run directory, an architecture file, the name of a published cell, an architecture string of
+            NAS-Bench-201, or an architecture.
 
     Raises:
         InputError: it is none of these, or a run that has not found anything yet.
     """
     if isinstance(source, Architecture):
         return str(source.made_by.get("published", source.made_by.get("recipe", "architecture"))), source, None
+    if is_string(source):
+        architecture = read_string(str(source))
+        return str(architecture.made_by["string"]), architecture, None
     if str(source) in names():
         return str(source), published(str(source)), None
     path = Path(source)

@@ -13,10 +13,12 @@ from archgrad.api.show import find_architecture
 from archgrad.architecture import Architecture
 from archgrad.errors import InputError, several
 from archgrad.network.recurrent_build import is_recurrent
+from archgrad.recipes import nasbench201
 from archgrad.recipes.recurrent import TRAINING, is_recurrent_space
 from archgrad.runs.config import SearchConfig, resolve
 from archgrad.runs.directory import RunDirectory
 from archgrad.runs.layers import Layer
+from archgrad.space.nasbench201 import NAME as NASBENCH201
 
 __all__ = ["IN_MEMORY", "Origin", "find_origin", "refuse_changes", "train_config"]
 
@@ -69,7 +71,12 @@ def find_origin(given: object) -> Origin:
 
 
 def _defaults(architecture: Architecture) -> SearchConfig:
-    """Return the settings of an architecture that comes without a search: on digits, a recurrent cell on macro."""
+    """Return the settings of an architecture that comes without a search: on digits, a recurrent cell on macro.
+
+    Cells of NAS-Bench-201 train as the benchmark's did.
+    """
+    if architecture.space == NASBENCH201:
+        return resolve({"space": architecture.space, "train": dict(nasbench201.TRAINING)})
     if not is_recurrent(architecture):
         return resolve({})
     return resolve({"space": architecture.space, "data": {"spec": "macro"}, "train": dict(TRAINING)})

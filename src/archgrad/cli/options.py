@@ -26,7 +26,8 @@ SourceArgument = Annotated[
     str,
     typer.Argument(
         metavar="RUN_OR_ARCHITECTURE_OR_PUBLISHED_NAME",
-        help="Directory of a run, an architecture.json, or a cell that 'archgrad list published' shows.",
+        help="Directory of a run, an architecture.json, a cell that 'archgrad list published' shows, or in quotes an "
+        "architecture string of NAS-Bench-201.",
     ),
 ]
 DataOption = Annotated[

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from archgrad.choices import Mixing, transit
-from archgrad.engine.derive import Derivation
+from archgrad.engine.derive import Derivation, kept
 from archgrad.engine.penalty import Penalty, View
 from archgrad.engine.proximity import frobenius
 from archgrad.errors import InputError
@@ -41,7 +41,7 @@ def admm_copy(mixing: Mixing, dual: Tensor, derivation: Derivation, cell: CellSp
         derivation: the rule P.
         cell: the graph and the names of the candidates.
     """
-    support = derivation(Mixing(mixing.weights + dual, mixing.support), cell)
+    support = kept(derivation, Mixing(mixing.weights + dual, mixing.support), cell)
     return transit(support, mixing.weights).weights
 
 

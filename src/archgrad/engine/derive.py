@@ -11,7 +11,7 @@ from archgrad.choices import Choices, Mixing, Progress, Relaxation, Support
 from archgrad.errors import InputError
 from archgrad.space.cells import CellSpace, Space
 
-__all__ = ["Derivation", "TopEdges", "architecture_of", "derive", "expected_mixings", "project"]
+__all__ = ["Derivation", "TopEdges", "architecture_of", "derive", "expected_mixings", "kept", "project"]
 
 
 class Derivation(Protocol):
@@ -70,6 +70,25 @@ def expected_mixings(choices: Choices, relaxation: Relaxation, progress: Progres
     return {kind: relaxation.expected(table, progress) for kind, table in choices.items()}
 
 
+def kept(derivation: Derivation, mixing: Mixing, cell: CellSpace) -> Support:
+    """Return what a rule keeps; where an edge carries one operation at most, the strongest of those that it keeps.
+
+    Args:
+        derivation: the rule.
+        mixing: an expected mixing.
+        cell: the graph and the names of the candidates.
+    """
+    support = derivation(mixing, cell)
+    if not cell.single:
+        return support
+    weights = mixing.weights.detach().double().cpu().tolist()
+    best = [
+        max((k for k, keeps in enumerate(row) if keeps), key=lambda k: of[k], default=-1)
+        for row, of in zip(support, weights, strict=True)
+    ]
+    return tuple(tuple(k == only for k in range(len(row))) for row, only in zip(support, best, strict=True))
+
+
 def project(expected: Mapping[str, Mixing], derivation: Derivation, space: Space) -> dict[str, Support]:
     """Return the support of every cell kind that the rule would keep now.
 
@@ -77,7 +96,7 @@ def project(expected: Mapping[str, Mixing], derivation: Derivation, space: Space
     """
     strongest, combiners = TopEdges(k=1), space.combiners
     return {
-        kind: (strongest if kind in combiners else derivation)(mixing, space.cells[kind])
+        kind: kept(strongest if kind in combiners else derivation, mixing, space.cells[kind])
         for kind, mixing in expected.items()
     }
 
