@@ -90,12 +90,12 @@ class NodePass:
         kinds = tuple(kind.slices for kind in self.spec.kinds if kind.separable or not inner)
         return folded.positions(kinds, self.channels, self.x.dtype)
 
-    def convolved(self, kind: Kind, at: int, shift: Tensor) -> Tensor:
-        """Return a kind's first depthwise convolution as a matrix, with its mean taken off by the bias."""
+    def convolved(self, kind: Kind, at: int, shift: Tensor | None) -> Tensor:
+        """Return a kind's first depthwise convolution as a matrix, with its mean taken off by the bias, if given."""
         x = self.relu(kind.slices)
         return as_matrix(depthwise(x, self.kernel(at), shift, self.spec.stride, kind.dilation))
 
-    def convolved_again(self, at: int, middle: Tensor, shift: Tensor) -> Tensor:
+    def convolved_again(self, at: int, middle: Tensor, shift: Tensor | None) -> Tensor:
         """Return a separable kind's second depthwise convolution as a matrix, with its mean taken off."""
         return as_matrix(depthwise(middle, self.kernel(at + 2), shift))
 
