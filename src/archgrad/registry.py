@@ -22,6 +22,7 @@ PARTS: dict[str, dict[str, Any]] = {
         "darts-second-order": "archgrad.recipes.darts:DARTS_SECOND_ORDER",
         "entrannas": "archgrad.recipes.entrannas:ENTRANNAS",
         "entrannas-dst": "archgrad.recipes.entrannas:ENTRANNAS_DST",
+        "gdas": "archgrad.recipes.gdas:GDAS",
         "random": "archgrad.recipes.random_cells:RANDOM",
         "snas": "archgrad.recipes.snas:SNAS",
         "snas-aggressive": "archgrad.recipes.snas:SNAS_AGGRESSIVE",

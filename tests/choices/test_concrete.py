@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.supernet.small import logits_of, small
 from torch import Tensor
 
 from archgrad.choices import ChoiceTable, Concrete, Progress
@@ -130,3 +131,37 @@ def test_tables_start_around_the_published_value() -> None:
 def test_what_must_be_positive_is_refused_by_name(option: str) -> None:
     with pytest.raises(InputError, match=f"relaxation.{option} is 0.0; it must be above 0"):
         Concrete(**{option: 0.0})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("temperature", [10.0, 0.7])
+def test_a_drawn_candidate_runs_alone_and_has_gdas_gradient(temperature: float) -> None:
+    logits = torch.randn(6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(2)).requires_grad_()
+    noise, earned = drawn(logits.detach(), 1), torch.randn(6, generator=torch.Generator().manual_seed(3)).double()
+    mixing = Concrete(start=temperature, end=temperature, hard=True, sampled=True)(logits, Progress(), noise)
+    powers = np.exp((logits.detach().numpy() + noise.numpy()) / temperature)
+    soft = powers / powers.sum(axis=1, keepdims=True)
+    best = soft.argmax(axis=1)
+    np.testing.assert_array_equal(mixing.weights.detach().numpy(), np.eye(5)[best])
+    assert mixing.support == tuple(tuple(k == drawn for k in range(5)) for drawn in best.tolist())
+    # a cell reads the weight of what ran: dL/dA_k = dL/dh_b h_b (delta_bk - h_k) / tau
+    (found,) = torch.autograd.grad((earned * mixing.weights[range(6), best]).sum(), logits)
+    chosen = soft[range(6), best][:, None]
+    expected = earned.numpy()[:, None] * chosen * (np.eye(5)[best] - soft) / temperature
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-10, atol=1e-15)
+
+
+def test_drawn_candidates_alone_give_what_full_support_gives() -> None:
+    network = small(nodes=2).double().eval()
+    logits, noise = logits_of(network), torch.Generator().manual_seed(4)
+    draws = {kind: gumbel(*table.shape, noise) for kind, table in logits.items()}
+    x = torch.rand(3, 2, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    alone, full = (
+        network(x, {k: Concrete(hard=True, sampled=s)(logits[k], Progress(epoch=0.5), draws[k]) for k in logits})
+        for s in (True, False)
+    )
+    torch.testing.assert_close(alone, full, rtol=1e-12, atol=1e-12)
+
+
+def test_soft_samples_cannot_run_alone() -> None:
+    with pytest.raises(InputError, match=r"add relaxation\.hard=true"):
+        Concrete(sampled=True)

@@ -15,7 +15,7 @@ from archgrad.choices.softmax import softmax_weights
 from archgrad.choices.table import ChoiceTable, as_table
 from archgrad.errors import InputError
 
-__all__ = ["Concrete", "concrete_log_density", "concrete_sample", "gumbel", "linear_temperature"]
+__all__ = ["Concrete", "concrete_log_density", "concrete_sample", "gumbel", "linear_temperature", "one_hot"]
 
 
 def linear_temperature(epoch: float, start: float, end: float) -> float:
@@ -46,6 +46,16 @@ def concrete_sample(log_alpha: Tensor, alive: Tensor, noise: Tensor, temperature
         temperature: lambda.
     """
     return softmax_weights((log_alpha + noise) / temperature, alive)
+
+
+def one_hot(soft: Tensor) -> Tensor:
+    """Return the one-hot rows of the largest weights, constant; a row without any weight stays 0.
+
+    Args:
+        soft: [rows, candidates], none negative.
+    """
+    hard = torch.zeros_like(soft).scatter(1, soft.argmax(dim=1, keepdim=True), 1.0)
+    return hard * (soft.detach().sum(dim=1, keepdim=True) > 0)
 
 
 def concrete_log_density(
@@ -87,17 +97,20 @@ class Concrete(Relaxation):
         end: temperature of the last epoch, reached linearly (SNAS: 0.03).
         hard: straight-through: the forward uses the one-hot of the largest weight, the gradient is the sample's. All
             candidates still run, since the gradient needs their outputs.
+        sampled: of hard samples the one that was drawn runs alone, and the gradient passes through its weight alone
+            (GDAS, arXiv 1910.04465, section 3.2): an edge costs one operation.
         mean: of the initial log alpha (SNAS' public code: 1.0; without effect on the mixing).
         deviation: standard deviation of the initial log alpha (SNAS' public code: 0.01).
         floor: smallest weight that the log density tells from 0.
 
     Raises:
-        InputError: a temperature or the floor is not positive.
+        InputError: a temperature or the floor is not positive, or ``sampled`` without ``hard``.
     """
 
     start: float = 1.0
     end: float = 0.03
     hard: bool = False
+    sampled: bool = False
     mean: float = 1.0
     deviation: float = 0.01
     floor: float = 1e-4
@@ -106,6 +119,11 @@ class Concrete(Relaxation):
         for name in ("start", "end", "floor"):
             if getattr(self, name) <= 0:
                 raise InputError(f"relaxation.{name} is {getattr(self, name)}; it must be above 0.")
+        if self.sampled and not self.hard:
+            raise InputError(
+                "relaxation.sampled runs the drawn candidate alone, but soft samples give weight to all; "
+                "add relaxation.hard=true, or leave it out."
+            )
 
     def temperature(self, progress: Progress) -> float:
         """Return lambda at this moment."""
@@ -121,11 +139,14 @@ class Concrete(Relaxation):
         return gumbel(rows, candidates, generator).to(table.logits)
 
     def __call__(self, table: ChoiceTable | Tensor, progress: Progress, noise: Tensor | None = None) -> Mixing:
-        """Return the sample that this noise gives; support = what is alive, for hard samples too."""
+        """Return the sample that this noise gives; support = what is alive, or what was drawn where that runs alone."""
         table = as_table(table)
         given = torch.zeros_like(table.logits) if noise is None else noise
         soft = concrete_sample(table.logits, table.alive, given, self.temperature(progress))
-        return Mixing(_straight_through(soft) if self.hard else soft, support_of(table.alive))
+        if not self.hard:
+            return Mixing(soft, support_of(table.alive))
+        drawn = one_hot(soft)
+        return Mixing(drawn + (soft - soft.detach()), support_of(drawn > 0 if self.sampled else table.alive))
 
     def expected(self, table: ChoiceTable | Tensor, progress: Progress) -> Mixing:
         """Return softmax(log alpha): the chance of every candidate to be the one, at any temperature."""
@@ -147,10 +168,3 @@ class Concrete(Relaxation):
             chances = softmax_weights(table.logits, table.alive)
             return (weights.detach() * chances.clamp_min(torch.finfo(chances.dtype).tiny).log()).sum(dim=1)
         return concrete_log_density(table.logits, weights, self.temperature(progress), table.alive, self.floor)
-
-
-def _straight_through(soft: Tensor) -> Tensor:
-    """Return the one-hot rows of the largest weights with the gradient of the soft ones."""
-    hard = torch.zeros_like(soft).scatter(1, soft.argmax(dim=1, keepdim=True), 1.0)
-    hard = hard * (soft.detach().sum(dim=1, keepdim=True) > 0)  # a row without living candidates stays 0
-    return hard + (soft - soft.detach())
