@@ -15,7 +15,7 @@ from archgrad.network.image import entrances
 from archgrad.network.modules import STEMS
 from archgrad.network.residual import LastNorm
 from archgrad.space.cells import CellSpace, Space
-from archgrad.supernet import fast_cell, reference
+from archgrad.supernet import fast_cell, fast_plain, reference
 from archgrad.supernet.fast import use_fast_depthwise
 from archgrad.supernet.plan import make_plan
 from archgrad.supernet.storage import Bank, CellStorage, Liveness
@@ -68,7 +68,8 @@ class MixedCell(nn.Module):
         states = [preprocess(x) for preprocess, x in zip(self.preprocess, inputs, strict=True)]
         plan = make_plan(self.cell, mixing.support, self.share_features)
         drop = drop if self.training else 0.0
-        evaluate = fast_cell.evaluate_cell if self.fast else reference.evaluate_cell
+        fast = fast_plain if fast_plain.suits(self.cell) else fast_cell
+        evaluate = fast.evaluate_cell if self.fast else reference.evaluate_cell
         nodes = evaluate(plan, self.storage, states, mixing, list(self.node_norms), self.stride, drop)
         joined = nodes[-len(self.cell.output) :]
         return joined[0] if len(joined) == 1 else torch.cat(joined, dim=1)
