@@ -80,7 +80,7 @@ class Clipped(Relaxation):
 
     @torch.no_grad()
     def settle(self, table: ChoiceTable) -> None:
-        """Let candidates at 0 or below die, but never a node's last one.
+        """Let candidates at 0 or below die, but never a node's last one, nor one that has only just grown.
 
         The last one returns to its initial value 1 / K: at 0 it would pass nothing on and never learn again. Behind the
         node's norm the scale of a sole candidate makes no difference.
@@ -89,6 +89,10 @@ class Clipped(Relaxation):
         alive, spared = (
             mask.to(table.alive.device) for mask in survivors(table.logits.cpu(), table.alive.cpu(), table.groups)
         )
+        if table.young is not None:
+            kept = table.alive & table.young[:, None]
+            alive, spared = alive | kept, spared & ~kept
+            table.logits.copy_(torch.where(kept, table.logits.clamp_min(0.0), table.logits))  # at 0 they still learn
         table.alive.copy_(alive)
         table.logits.masked_fill_(~alive, 0.0)  # also what the optimiser's momentum moved since its death
         table.logits.masked_fill_(spared, 1.0 / table.logits.shape[1])

@@ -39,13 +39,14 @@ def thresholds(beta: Tensor) -> Tensor:
     return torch.sigmoid(beta).clamp(max=LARGEST)
 
 
-def sparse_weights(p: Tensor, t: Tensor, groups: Sequence[int]) -> Tensor:
+def sparse_weights(p: Tensor, t: Tensor, groups: Sequence[int], young: Tensor | None = None) -> Tensor:
     """Return q_ij^k = ReLU(p_ij^k / max_{i<j,k} p_ij^k - t_j): EnTranNAS-DST, the cut with the node's maximum.
 
     Args:
         p: softmax weights, [rows, candidates].
         t: thresholds in [0, 1), [groups], in the order of the groups' numbers.
         groups: for every row its node j.
+        young: bool [rows], rows that nothing is cut off yet (t = 0): they grew a short while ago.
 
     Returns:
         [rows, candidates]; above 0 for at least one candidate of every group that has any weight.
@@ -55,7 +56,8 @@ def sparse_weights(p: Tensor, t: Tensor, groups: Sequence[int]) -> Tensor:
     place = torch.tensor([order.index(group) for group in groups], device=p.device)
     # a group whose candidates are all dead has the maximum 0 and gets zeros, not 0 / 0
     largest = torch.stack([p[chosen].amax() for chosen in rows]).clamp_min(torch.finfo(p.dtype).tiny)
-    return torch.relu(p / largest[place].unsqueeze(1) - t[place].unsqueeze(1))
+    cut = t[place] if young is None else t[place].masked_fill(young, 0.0)
+    return torch.relu(p / largest[place].unsqueeze(1) - cut.unsqueeze(1))
 
 
 def normalised_per_edge(q: Tensor) -> Tensor:
@@ -109,5 +111,5 @@ class Sparse(Relaxation):
         beta = table.extras[BETA] if BETA in table.extras else self.extras(table.groups, 0)[BETA].to(table.logits)
         temperature = exponential(self.start, self.end, progress.epoch)
         p = softmax_weights(table.logits, table.alive, temperature)
-        q = sparse_weights(p, thresholds(beta), table.groups)
+        q = sparse_weights(p, thresholds(beta), table.groups, table.young)
         return Mixing(normalised_per_edge(q), support_of(q > 0))

@@ -142,5 +142,5 @@ class Admm(Penalty):
 
 
 def _cells(view: View) -> Mapping[str, tuple[Mixing, Tensor]]:
-    """Return the expected mixing and the living candidates of every cell kind."""
-    return {kind: (view.expected[kind], table.alive) for kind, table in view.choices.items()}
+    """Return the expected mixing and the candidates that may be pruned of every cell kind."""
+    return {kind: (view.expected[kind], table.prunable) for kind, table in view.choices.items()}

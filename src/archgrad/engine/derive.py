@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from archgrad.architecture import Architecture, Cell, Edge
 from archgrad.choices import Choices, Mixing, Progress, Relaxation, Support
+from archgrad.choices.ramp import expected_of
 from archgrad.errors import InputError
 from archgrad.space.cells import CellSpace, Space
 
@@ -67,7 +68,7 @@ class TopEdges:
 
 def expected_mixings(choices: Choices, relaxation: Relaxation, progress: Progress) -> dict[str, Mixing]:
     """Return the deterministic mixing of every cell kind: the only thing that decisions read."""
-    return {kind: relaxation.expected(table, progress) for kind, table in choices.items()}
+    return {kind: expected_of(relaxation, table, progress) for kind, table in choices.items()}
 
 
 def kept(derivation: Derivation, mixing: Mixing, cell: CellSpace) -> Support:

@@ -8,6 +8,7 @@ from typing import Any
 
 from archgrad.engine.derive import derive, expected_mixings, project
 from archgrad.engine.evaluate import child_metrics, child_mixings, supernet_metrics
+from archgrad.engine.growing import grow
 from archgrad.engine.monitor import choice_steps, monitor
 from archgrad.engine.state import SearchState
 from archgrad.engine.sums import Sums
@@ -18,7 +19,7 @@ from archgrad.processes import share_buffers
 __all__ = ["Emit", "SearchStoppedError", "run_search"]
 
 Emit = Callable[[str, SearchState, dict[str, Any]], bool | None]
-"""Called with ("step" | "epoch" | "end", state, record); True asks the loop to stop after this event."""
+"""Called with ("grown" | "step" | "epoch" | "end", state, record); True asks the loop to stop after a step or epoch."""
 
 
 class SearchStoppedError(Exception):
@@ -30,7 +31,7 @@ def run_search(state: SearchState, emit: Emit, made_by: dict[str, Any]) -> None:
 
     Args:
         state: changed in place; between two events it is always whole.
-        emit: told of every step, epoch and the end; writes logs and checkpoints, shows progress.
+        emit: told of every growth, step, epoch and the end; writes logs and checkpoints, shows progress.
         made_by: written into every derived architecture.
 
     Raises:
@@ -40,6 +41,8 @@ def run_search(state: SearchState, emit: Emit, made_by: dict[str, Any]) -> None:
     parts, streams = state.parts, Streams(state)
     while state.epoch < parts.epochs:
         started = time.perf_counter()
+        for event in grow(state):
+            emit("grown", state, event)
         rate = cosine_rate(parts.weights.rate, parts.weights.rate_end, state.epoch / parts.epochs)
         for group in state.weight_optimizer.param_groups:
             group["lr"] = rate
@@ -85,5 +88,7 @@ def look(state: SearchState, made_by: dict[str, Any]) -> dict[str, Any]:
             state.step,
         ),
     }
+    if state.growing is not None:
+        state.growing.losses.append(record["validation"]["loss"])
     state.history.append({"epoch": state.epoch + 1, "score": child, "architecture": architecture.to_dict()})
     return record

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from archgrad.choices import Choices, Mixing, Progress, Relaxation, Support, transit
+from archgrad.choices.ramp import mixing_of
 from archgrad.supernet.layout import Seat
 
 __all__ = ["Noise", "draw_noise", "layer_mixings", "transit_mixings"]
@@ -55,6 +56,6 @@ def layer_mixings(
         derived: mixings of Transit-cells; needed when a seat is no engine's.
     """
     draws = [
-        {kind: relaxation(table, progress, draw[kind]) for kind, table in choices.items()} for draw in noise
+        {kind: mixing_of(relaxation, table, progress, draw[kind]) for kind, table in choices.items()} for draw in noise
     ]  # computed once per table and draw, not once per layer
     return [draws[seat.draw] if seat.engine or derived is None else derived for seat in seats]

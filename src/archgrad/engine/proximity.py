@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from archgrad.choices import Mixing, Support, transit
+from archgrad.choices import ChoiceTable, Mixing, Support, transit
 from archgrad.engine.penalty import Penalty, View
 from archgrad.errors import InputError
 
@@ -100,4 +100,16 @@ class Proximity(Penalty):
 
     def __call__(self, view: View) -> Tensor:
         """Return the term, a scalar."""
-        return proximity(view.expected, view.projections, self.strength, view.progress.elapsed, self.adjusted)
+        expected = {
+            kind: _settled(mixing, view.projections[kind], dict(view.choices.items())[kind])
+            for kind, mixing in view.expected.items()
+        }
+        return proximity(expected, view.projections, self.strength, view.progress.elapsed, self.adjusted)
+
+
+def _settled(mixing: Mixing, projection: Support, table: ChoiceTable) -> Mixing:
+    """Return the mixing with its young rows at their projection, where nothing draws on them."""
+    if table.young is None:
+        return mixing
+    kept = transit(projection, mixing.weights).weights
+    return replace(mixing, weights=torch.where(table.young[:, None], kept, mixing.weights))

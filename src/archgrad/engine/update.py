@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
+from archgrad.engine.growing import ripen
 from archgrad.engine.hypergradient import Level
 from archgrad.engine.optimise import masked_step
 from archgrad.engine.problem import SearchProblem
@@ -158,5 +159,6 @@ def update(state: SearchState, streams: Streams) -> Update:
     for level, hidden in current.problem.hidden.items():
         state.hidden[LEVEL_PARTS[level]] = state.parts.processes.gather(hidden)
     state.step += 1
+    ripen(state)
     state.sums.add(current.problem.losses, current.problem.terms, current.problem.credits)
     return current

@@ -91,6 +91,11 @@ class CombinerSpace(CellSpace):
         """(node, node) of every computed node."""
         return tuple((node, node) for node in self.computed)
 
+    @cached_property
+    def row_operands(self) -> tuple[str | None, ...]:
+        """None for every row: a combiner joins all operands of its node."""
+        return (None,) * self.nodes
+
 
 @dataclass(frozen=True)
 class Space:

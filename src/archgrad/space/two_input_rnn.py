@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from archgrad.errors import InputError, unknown
 from archgrad.network.recurrent import ACTIVATIONS
 from archgrad.space.cells import CellSpace, CombinerSpace, Space
 from archgrad.space.darts_rnn import checked_activations
@@ -33,12 +34,15 @@ class TwoInputRnnSpace:
         none: whether "no connection" is a candidate.
         operations: names of the activations instead of tanh, relu, sigmoid and identity.
         output: "mean" of the nodes, "learned" for a trained convex combination, or the "last" node.
+        combiners: how a node may join its operands; ("add",) alone leaves out the Hadamard product, which a growth step
+            can add.
     """
 
     nodes: int = 8
     none: bool = True
     operations: tuple[str, ...] | None = None
     output: str = "mean"
+    combiners: tuple[str, ...] = COMBINERS
 
     @staticmethod
     def known_operations() -> tuple[str, ...]:
@@ -54,9 +58,14 @@ class TwoInputRnnSpace:
         """Build the space: the cell, and the table of its combiners as the kind "combine".
 
         Raises:
-            InputError: no node, no candidate but ``none``, or an unknown activation or output.
+            InputError: no node, no candidate but ``none``, or an unknown activation, output or combiner.
         """
+        for name in self.combiners:
+            if name not in COMBINERS:
+                raise unknown("combiner", name, COMBINERS, "space.combiners")
+        if not self.combiners:
+            raise InputError(f"space.combiners is empty; a node needs one of {', '.join(COMBINERS)}.")
         names = checked_activations(self.nodes, self.none, self.operations, self.output)
         cell = CellSpace(2, self.nodes, names, self.output, operands=OPERANDS, combiner="combine")
-        combiner = CombinerSpace(2, self.nodes, COMBINERS, self.output)
+        combiner = CombinerSpace(2, self.nodes, tuple(dict.fromkeys(self.combiners)), self.output)
         return Space("two-input-rnn", {"recurrent": cell, "combine": combiner}, self.skeleton())

@@ -47,13 +47,14 @@ class StepMixing:
         self.cell, mixing = space.cells[kind], mixings[kind]
         self.plan: tuple[Group, ...] = make_recurrent_plan(self.cell, mixing.support)
         self.mixing = mixing
-        self.combiners: list[list[Tensor | None]] = []
+        self.combiners: list[Mapping[str, Tensor]] = []
         if self.cell.combiner is not None:
             omega = mixings[self.cell.combiner]
             if len(omega.support) != self.cell.nodes:
                 raise InputError(f"{len(omega.support)} combiners were given for a cell of {self.cell.nodes} nodes.")
+            names = space.cells[self.cell.combiner].operations
             self.combiners = [
-                [weight if runs else None for weight, runs in zip(row.unbind(0), live, strict=True)]
+                {name: weight for name, weight, runs in zip(names, row.unbind(0), live, strict=True) if runs}
                 for row, live in zip(omega.weights.unbind(0), omega.support, strict=True)
             ]
         self._scalars: Weights | None = None
@@ -85,10 +86,19 @@ class MixedRecurrentCell(nn.Module):
         node_norm: a non-affine batch norm on every computed node, and on the merged input of ``darts-rnn``.
         spread: weights start uniform in +- this.
         evaluation: "reference" or "fast".
+        young: computed nodes, counted from 0, that a gate keeps out of the output until they have grown up.
     """
 
     def __init__(
-        self, space: Space, kind: str, inputs: int, hidden: int, node_norm: bool, spread: float, evaluation: str
+        self,
+        space: Space,
+        kind: str,
+        inputs: int,
+        hidden: int,
+        node_norm: bool,
+        spread: float,
+        evaluation: str,
+        young: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.cell, self.evaluation = space.cells[kind], evaluation
@@ -104,6 +114,8 @@ class MixedRecurrentCell(nn.Module):
         self.gates = nn.Parameter(torch.ones(self.cell.nodes)) if learned else None
         count = self.cell.nodes + (0 if self.two_inputs else 1)
         self.norms = nn.ModuleList(SequenceNorm(hidden) if node_norm else nn.Identity() for _ in range(count))
+        self.elder = [node for node in range(self.cell.nodes) if node not in young]
+        self.gate = nn.Parameter(torch.zeros(())) if young else None
 
     def forward(
         self,
@@ -140,7 +152,16 @@ class MixedRecurrentCell(nn.Module):
                 if fast
                 else highway_nodes(mixing.plan, stack, first, mixing.scalars, norms[1:], h_mask)
             )
-        return bounded(joined(nodes, self.cell.output_combine, self.gates))
+        return bounded(self._output(nodes))
+
+    def _output(self, nodes: list[Tensor]) -> Tensor:
+        """Join the nodes; while some are young, (1 - g) of what the elder make and g of what all make."""
+        how, gates = self.cell.output_combine, self.gates
+        every = joined(nodes, how, gates)
+        if self.gate is None:
+            return every
+        elder = joined([nodes[node] for node in self.elder], how, None if gates is None else gates[self.elder])
+        return (1.0 - self.gate) * elder + self.gate * every
 
 
 class RecurrentSupernet(nn.Module):
@@ -157,6 +178,7 @@ class RecurrentSupernet(nn.Module):
         spread: weights start uniform in +- this; None for 1/sqrt(hidden) (DARTS' code: 0.04).
         dropout_input: variational dropout of x_t, in training (DARTS' code: 0.75).
         dropout_hidden: variational dropout of every state before its matrix, in training (DARTS' code: 0.25).
+        young: computed nodes, counted from 0, that a gate keeps out of the output until they have grown up.
 
     Raises:
         InputError: a size is not positive, the space is no recurrent one, or an unknown evaluation.
@@ -174,6 +196,7 @@ class RecurrentSupernet(nn.Module):
         spread: float | None = None,
         dropout_input: float = 0.0,
         dropout_hidden: float = 0.0,
+        young: Sequence[int] = (),
     ) -> None:
         super().__init__()
         if evaluation not in EVALUATIONS:
@@ -188,7 +211,7 @@ class RecurrentSupernet(nn.Module):
         self.layers = space.skeleton.layers(steps, hidden)
         self.kind = self.layers[0].cell
         spread = hidden**-0.5 if spread is None else spread
-        self.cell = MixedRecurrentCell(space, self.kind, inputs, hidden, node_norm, spread, evaluation)
+        self.cell = MixedRecurrentCell(space, self.kind, inputs, hidden, node_norm, spread, evaluation, young)
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ difference are computed once a predecessor.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -79,7 +79,7 @@ def fast_two_input_nodes(
     blocks: Sequence[Block],
     stack: Sequence[Tensor],
     entering: Sequence[Tensor],
-    combiners: Sequence[Sequence[Tensor | None]],
+    combiners: Sequence[Mapping[str, Tensor]],
     norms: Norms,
     mask: Tensor | None,
 ) -> list[Tensor]:

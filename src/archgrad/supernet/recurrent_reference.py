@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -58,7 +58,7 @@ def two_input_nodes(
     stack: Sequence[Tensor],
     entering: Sequence[Tensor],
     weights: Weights,
-    combiners: Sequence[Sequence[Tensor | None]],
+    combiners: Sequence[Mapping[str, Tensor]],
     norms: Norms,
     mask: Tensor | None,
 ) -> list[Tensor]:
@@ -69,7 +69,7 @@ def two_input_nodes(
         stack: W_i^a and W_i^b [H, H], node after node.
         entering: x_t W_x and h_{t-1} W_h, [N, H] each.
         weights: the mixing's.
-        combiners: omega of every node, None for what does not run.
+        combiners: omega of every node, by the names of the combiners that run.
         norms: of the computed nodes.
         mask: dropout of a state before its matrix.
 
@@ -91,10 +91,9 @@ def two_input_nodes(
     return states[2:]
 
 
-def joined_operands(a: Tensor, b: Tensor, omega: Sequence[Tensor | None]) -> Tensor:
-    """Return omega_add (a + b) + omega_mul (a * b); a combiner whose omega is None does not run."""
+def joined_operands(a: Tensor, b: Tensor, omega: Mapping[str, Tensor]) -> Tensor:
+    """Return omega_add (a + b) + omega_mul (a * b) of the combiners that run."""
     total = torch.zeros_like(a)
-    for how, weight in zip(("add", "multiply"), omega, strict=True):
-        if weight is not None:
-            total = total + weight * combined(a, b, how)
+    for how, weight in omega.items():
+        total = total + weight * combined(a, b, how)
     return total
