@@ -12,7 +12,7 @@ from archgrad.api.interrupts import minding_interrupts
 from archgrad.api.search import SearchResult
 from archgrad.api.settings import load_plugin
 from archgrad.api.train_kinds import Task, train_kind
-from archgrad.api.train_origin import Origin, find_origin, refuse_changes, train_config
+from archgrad.api.train_origin import IN_MEMORY, Origin, find_origin, refuse_changes, train_config
 from archgrad.api.train_recorder import PREFIX, Hook, Progress, TrainRecorder
 from archgrad.api.train_result import TrainResult, finish
 from archgrad.architecture import Architecture
@@ -52,13 +52,14 @@ def train(
     """Train a found architecture on everything but the test part, and measure it there.
 
     What is not given comes from the run's config.yaml, else it is DARTS' evaluation setting (600 epochs, 20 cells of 36
-    channels), and for recurrent cells :data:`archgrad.recipes.recurrent.TRAINING` (30 epochs, 64 units). The network of
-    a run is written into its directory.
+    channels), and for recurrent cells :data:`archgrad.recipes.recurrent.TRAINING` or, on text,
+    :data:`archgrad.recipes.text.TEXT_TRAINING` (30 epochs, 64 units). The network of a run is written into its
+    directory.
 
     Args:
         run_or_architecture: a run directory, an architecture file, the name of a published cell, an
             :class:`Architecture`, or what :func:`archgrad.search` returned.
-        data: a SPEC (``csv:PATH`` or ``macro`` for a recurrent cell); of images also a pair of tensors (images,
+        data: a SPEC (``csv:PATH``, ``macro``, ``text:PATH`` or ``pydoc`` for a recurrent cell); of images also a pair of tensors (images,
             labels), a ``DataLoader`` or a map-style data set; of series a pandas frame or rows of numbers.
         epochs: passes over the training part.
         cells: cells in the stack.
@@ -83,7 +84,7 @@ def train(
     """
     load_plugin(plugin)
     origin = find_origin(run_or_architecture)
-    target, kind = _target(origin, run), train_kind(origin.architecture)
+    target = _target(origin, run)
     given: dict[str, Any] = {
         "data": data,
         "settings": settings,
@@ -93,6 +94,7 @@ def train(
         "seed": seed,
     }
     resumed = _resumed(origin, target, inherit) if resume else None
+    kind = train_kind(origin.architecture, _spec(origin, data, resumed))
     supernet = kind.supernet(origin) if inherit and resumed is None else None
     if resumed is None:
         config = train_config(origin.config, inherit=inherit, **given)
@@ -144,6 +146,14 @@ def _target(origin: Origin, run: str | Path | None) -> RunDirectory | None:
     if run is None or (origin.run is not None and Path(run).resolve() == origin.run.path.resolve()):
         return origin.run
     return RunDirectory(run)
+
+
+def _spec(origin: Origin, data: object, resumed: checkpoint.Newest | None) -> str:
+    """Return the SPEC of the data that are trained on, a word that is none for the user's own."""
+    if data is not None:
+        return data if isinstance(data, str) else IN_MEMORY
+    tree: Any = resumed.tree if resumed else {"config": {"data": {"spec": origin.config.data.spec}}}
+    return str(tree["config"]["data"]["spec"])
 
 
 def _resumed(origin: Origin, target: RunDirectory | None, inherit: bool) -> checkpoint.Newest | None:

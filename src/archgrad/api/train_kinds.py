@@ -1,4 +1,4 @@
-"""What training images and training series do differently around the same loop: one table, by the cells' form."""
+"""What training on images, series and text differs in around the same loop: one table, by cells and data."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from typing import Any
 
 from archgrad.api.train_parts import fresh_network, searched_supernet, training_data
 from archgrad.api.train_series import fresh_forecaster, searched_forecaster, series_data
+from archgrad.api.train_text import fresh_language_model, noted_vocabulary, searched_language_model, text_data
 from archgrad.architecture import Architecture
 from archgrad.network.image import ImageNetwork
-from archgrad.network.kinds import ForecastKind, ImageKind, Network, kind_of
+from archgrad.network.kinds import ForecastKind, ImageKind, LanguageKind, Network, kind_of
 from archgrad.network.recurrent_build import is_recurrent
+from archgrad.recipes.text import TEXTS
 from archgrad.tasks.data import Data
 from archgrad.tasks.forecasting import ForecastTask
 from archgrad.tasks.image import ImageTask, Measure
+from archgrad.tasks.language import LanguageTask
 from archgrad.tasks.windows import SeriesData
 
 __all__ = ["TRAIN_KINDS", "TrainKind", "train_kind"]
 
-Task = ImageTask | ForecastTask
+Task = ImageTask | ForecastTask | LanguageTask
 
 
 @dataclass(frozen=True)
@@ -85,13 +88,28 @@ TRAIN_KINDS: dict[str, TrainKind] = {
         noted=lambda data: {"series": list(data.names), "season": data.season},
         size=lambda network: {"hidden": network.core.hidden},
     ),
+    LanguageKind.name: TrainKind(
+        data=text_data,
+        task=lambda data, loss, metrics: LanguageTask(loss=loss, metrics=metrics),
+        fresh=fresh_language_model,
+        supernet=searched_language_model,
+        finished=_copied,
+        noted=noted_vocabulary,
+        size=lambda network: {"hidden": network.core.hidden},
+    ),
 }
 
 
-def train_kind(architecture: Architecture) -> TrainKind:
+def train_kind(architecture: Architecture, spec: str) -> TrainKind:
     """Return how an architecture is trained.
+
+    Args:
+        architecture: the cells.
+        spec: of the data; a word that is none for data from Python.
 
     Raises:
         InputError: its space is unknown.
     """
-    return TRAIN_KINDS[ForecastKind.name if is_recurrent(architecture) else ImageKind.name]
+    if not is_recurrent(architecture):
+        return TRAIN_KINDS[ImageKind.name]
+    return TRAIN_KINDS[LanguageKind.name if spec.partition(":")[0] in TEXTS else ForecastKind.name]

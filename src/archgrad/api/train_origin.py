@@ -15,6 +15,7 @@ from archgrad.errors import InputError, several
 from archgrad.network.recurrent_build import is_recurrent
 from archgrad.recipes import nasbench201
 from archgrad.recipes.recurrent import TRAINING, is_recurrent_space
+from archgrad.recipes.text import TEXT_TRAINING, TEXTS
 from archgrad.runs.config import SearchConfig, resolve
 from archgrad.runs.directory import RunDirectory
 from archgrad.runs.layers import Layer
@@ -108,6 +109,8 @@ def train_config(
         if _kind(spec, base) != _kind(base.data.spec, base):
             bottom["data"] = {"batch": base.data.batch}  # the other options belong to the other kind of data
         bottom["data"]["spec"] = spec
+        if is_recurrent_space(base.space.name) and _is_text(spec) != _is_text(base.data.spec):
+            bottom["train"] = {**(TEXT_TRAINING if _is_text(spec) else TRAINING), "hidden": base.train.hidden}
     layers: list[Layer] = [_allowed(settings)]
     recurrent = is_recurrent_space(base.space.name)
     given = [key for key in ("cells", "channels") if single.get(key) is not None]
@@ -173,6 +176,10 @@ def _kind(spec: str, base: SearchConfig) -> str:
     """Return what kind of data is meant; series from Python are read as a CSV file is."""
     name = spec.partition(":")[0]
     return "csv" if name == IN_MEMORY and is_recurrent_space(base.space.name) else name
+
+
+def _is_text(spec: str) -> bool:
+    return spec.partition(":")[0] in TEXTS
 
 
 def _flat(config: SearchConfig) -> dict[str, Any]:

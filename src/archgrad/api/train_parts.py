@@ -21,6 +21,7 @@ from archgrad.supernet.image import ImageSupernet
 from archgrad.supernet.inherit import inherit
 from archgrad.tasks.batches import ImageData
 from archgrad.tasks.data import Data, open_data
+from archgrad.tasks.text_streams import TextData
 
 __all__ = ["fresh_network", "open_training", "searched_supernet", "searched_weights", "take_up", "training_data"]
 
@@ -69,7 +70,8 @@ def training_data(config: SearchConfig, data: object, device: torch.device, proc
     """
     opened = open_training(config, data, device, processes)
     if opened.task != ImageData.task:
-        raise InputError(f"These cells are for images, and {opened.name} holds series; take images, or another cell.")
+        held = "text" if opened.task == TextData.task else "series"
+        raise InputError(f"These cells are for images, and {opened.name} holds {held}; take images, or another cell.")
     side, cutout = min(opened.input_shape[-2:]), config.train.cutout
     if cutout is not None and cutout >= side:
         raise InputError(f"train.cutout={cutout} hides whole images of {side} pixels; take at most {side // 2}.")

@@ -33,7 +33,7 @@ class TrainResult:
         epochs: that were done.
         data: the SPEC, or "in-memory".
         seed: of everything random.
-        metadata: what is saved with the network: classes or series, shape of an example, data.
+        metadata: what is saved with the network: classes, series or vocabulary, shape of an example, data.
         cells: cells in the stack, of a network for images.
         channels: channels of the first cell's nodes, of a network for images.
         hidden: units of every node, of a recurrent one.
@@ -78,12 +78,12 @@ def finish(
         RunError: the network could not be written.
     """
     config, target = recorder.config, recorder.run
-    network = kind.finished(state.network)
+    network = kind.finished(state.result)
     result = TrainResult(
         network=network,
         architecture=architecture,
         run=target.path if target else None,
-        metrics=task.evaluate(network, data.once("test")),
+        metrics=task.evaluate(state.kind.measured(network), data.once("test")),
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         flops=count_flops(network, data.input_shape),
         seconds=recorder.seconds,

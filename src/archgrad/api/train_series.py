@@ -20,7 +20,7 @@ from archgrad.supernet.recurrent_forecast import ForecastSupernet
 from archgrad.supernet.recurrent_inherit import inherit_forecaster
 from archgrad.tasks.windows import SeriesData
 
-__all__ = ["fresh_forecaster", "searched_forecaster", "series_data"]
+__all__ = ["fresh_forecaster", "refuse_image_settings", "searched_forecaster", "series_data"]
 
 
 def series_data(config: SearchConfig, data: object, device: torch.device, processes: Processes) -> SeriesData:
@@ -35,6 +35,22 @@ def series_data(config: SearchConfig, data: object, device: torch.device, proces
     Raises:
         InputError: they are missing, unusable or no series, or a setting belongs to networks for images.
     """
+    refuse_image_settings(config)
+    opened = open_training(config, data, device, processes)
+    if opened.task != SeriesData.task:
+        raise InputError(
+            f"A recurrent cell is trained on series, and {opened.name} holds none; take --data csv:PATH or "
+            "macro, or text:PATH or pydoc for a language model."
+        )
+    return cast(SeriesData, opened)
+
+
+def refuse_image_settings(config: SearchConfig) -> None:
+    """Refuse settings of the training that mean nothing to recurrent cells.
+
+    Raises:
+        InputError: there are some; all are listed.
+    """
     foreign = [
         f"train.{name} is {getattr(config.train, name)}, which belongs to networks for images; set train.{name}=0"
         for name in ("drop_path", "auxiliary")
@@ -42,12 +58,6 @@ def series_data(config: SearchConfig, data: object, device: torch.device, proces
     ]
     if foreign:
         raise several("A recurrent cell cannot be trained so", foreign)
-    opened = open_training(config, data, device, processes)
-    if opened.task != SeriesData.task:
-        raise InputError(
-            f"A recurrent cell is trained on series, and {opened.name} holds none; take --data csv:PATH or macro."
-        )
-    return cast(SeriesData, opened)
 
 
 def fresh_forecaster(

@@ -185,6 +185,6 @@ def count_flops(network: nn.Module, input_shape: Sequence[int]) -> int:
     network.eval()
     device = next(network.parameters()).device
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(torch.zeros(1, *input_shape, device=device))
+        network(torch.zeros(1, *input_shape, device=device, dtype=getattr(network, "input_dtype", None)))
     network.train(was_training)
     return int(counter.get_total_flops()) // 2

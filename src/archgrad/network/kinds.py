@@ -5,7 +5,7 @@ A blueprint names its kind under ``kind``; networks for images, which name none,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -13,10 +13,11 @@ from torch import Tensor
 
 from archgrad.network.heads import ForecastNetwork
 from archgrad.network.image import ImageNetwork
+from archgrad.network.language import LanguageNetwork, Reading
 
-__all__ = ["KINDS", "ForecastKind", "ImageKind", "Kind", "Network", "kind_of"]
+__all__ = ["KINDS", "ForecastKind", "ImageKind", "Kind", "LanguageKind", "Network", "kind_of"]
 
-Network = ImageNetwork | ForecastNetwork
+Network = ImageNetwork | ForecastNetwork | LanguageNetwork
 """What a training trains and model.safetensors holds."""
 
 
@@ -27,6 +28,8 @@ class Kind(Protocol):
     """As in a blueprint."""
     classifies: ClassVar[bool]
     """Whether an output is right or wrong."""
+    held_out: ClassVar[bool]
+    """Whether the part ``validation`` lies outside of ``train``, so that it can judge while all of that is learnt."""
     noted: ClassVar[dict[str, type]]
     """Lists that must stand beside the blueprint in a saved file, with the type of their entries."""
 
@@ -46,11 +49,21 @@ class Kind(Protocol):
         """Take out what serves the training alone."""
         ...
 
-    def forward(self, network: Any, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the output, and that of the auxiliary head if there is one."""
+    def forward(self, network: Any, x: Tensor, *handed: Tensor) -> tuple[Any, Tensor | None]:
+        """Return the output, and that of the auxiliary head if there is one.
+
+        Args:
+            network: of this kind.
+            x: a batch.
+            *handed: the state that the batch before it left, where there is one.
+        """
         ...
 
-    def right(self, output: Tensor, target: Tensor) -> Tensor:
+    def measured(self, network: Any) -> Callable[..., Any]:
+        """Return what a task measures: a callable of a batch and of what it is handed on, to its output."""
+        ...
+
+    def right(self, output: Any, target: Tensor) -> Tensor:
         """Return how many outputs are right; 0 where that is no question."""
         ...
 
@@ -60,6 +73,7 @@ class ImageKind:
 
     name: ClassVar[str] = "image"
     classifies: ClassVar[bool] = True
+    held_out: ClassVar[bool] = False
     noted: ClassVar[dict[str, type]] = {"classes": str, "input_shape": int}
 
     def build(self, blueprint: dict[str, Any]) -> ImageNetwork:
@@ -81,7 +95,12 @@ class ImageKind:
             network.auxiliary_layer = -1
             network.blueprint = {**network.blueprint, "auxiliary": False}
 
-    def forward(self, network: Any, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    def measured(self, network: Any) -> Callable[..., Any]:
+        """Return the network itself."""
+        network_itself: Callable[..., Any] = network
+        return network_itself
+
+    def forward(self, network: Any, x: Tensor, *handed: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the scores, and those of the auxiliary head if there is one."""
         outputs: tuple[Tensor, Tensor | None] = network.with_auxiliary(x.contiguous(memory_format=torch.channels_last))
         return outputs
@@ -96,6 +115,7 @@ class ForecastKind:
 
     name: ClassVar[str] = "forecast"
     classifies: ClassVar[bool] = False
+    held_out: ClassVar[bool] = False
     noted: ClassVar[dict[str, type]] = {"series": str, "input_shape": int}
 
     def build(self, blueprint: dict[str, Any]) -> ForecastNetwork:
@@ -111,7 +131,12 @@ class ForecastKind:
     def strip(self, network: Any) -> None:
         """Do nothing: all of it is used."""
 
-    def forward(self, network: Any, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    def measured(self, network: Any) -> Callable[..., Any]:
+        """Return the network itself."""
+        network_itself: Callable[..., Any] = network
+        return network_itself
+
+    def forward(self, network: Any, x: Tensor, *handed: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the forecasts; there is no auxiliary head."""
         return network(x), None
 
@@ -120,7 +145,41 @@ class ForecastKind:
         return output.new_zeros(())
 
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (ImageKind(), ForecastKind())}
+class LanguageKind:
+    """Recurrent cells that read text."""
+
+    name: ClassVar[str] = "language"
+    classifies: ClassVar[bool] = False
+    held_out: ClassVar[bool] = True
+    noted: ClassVar[dict[str, type]] = {"vocabulary": str, "input_shape": int}
+
+    def build(self, blueprint: dict[str, Any]) -> LanguageNetwork:
+        """Return the network of a blueprint, with fresh weights."""
+        return LanguageNetwork(blueprint)
+
+    def lay_out(self, network: Any) -> None:
+        """Leave the weights as they are."""
+
+    def begin_epoch(self, network: Any, drop_path: float) -> None:
+        """Do nothing: a recurrent cell has dropouts of its own."""
+
+    def strip(self, network: Any) -> None:
+        """Do nothing: all of it is used."""
+
+    def measured(self, network: Any) -> Callable[..., Reading]:
+        """Return what makes a :class:`archgrad.network.language.Reading` of tokens [N, T]."""
+        return lambda x, *handed: network.read(x.transpose(0, 1), *handed)
+
+    def forward(self, network: Any, x: Tensor, *handed: Tensor) -> tuple[Reading, Tensor | None]:
+        """Return what the scores of the next tokens follow from; there is no auxiliary head."""
+        return self.measured(network)(x, *handed), None
+
+    def right(self, output: Reading, target: Tensor) -> Tensor:
+        """Return 0: a distribution over tokens is near or far, not right."""
+        return output.bias.new_zeros(())
+
+
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (ImageKind(), ForecastKind(), LanguageKind())}
 
 
 def kind_of(blueprint: Mapping[str, Any]) -> Kind:

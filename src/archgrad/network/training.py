@@ -18,6 +18,8 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from archgrad.errors import InputError, NotFiniteError
+from archgrad.network.averaging import Averaging
+from archgrad.network.carried import handed_on, penalty_of, state_of
 from archgrad.network.kinds import Network, kind_of
 from archgrad.optimisers import cosine_rate, linear_rate, load_named_state, named_state
 from archgrad.processes import Processes, average_gradients, share_buffers
@@ -36,7 +38,7 @@ __all__ = [
 ]
 
 Batch = tuple[Tensor, Tensor]
-Loss = Callable[[Tensor, Tensor], Tensor]
+Loss = Callable[[Any, Tensor], Tensor]
 
 
 class TrainData(Protocol):
@@ -59,7 +61,7 @@ class TrainTask(Protocol):
     """What training asks of the task."""
 
     def training_loss(self, label_smoothing: float) -> Loss:
-        """Return the loss of (logits, targets) with smoothed labels."""
+        """Return the loss of (output, targets) with smoothed labels."""
         ...
 
     def evaluate(self, network: Any, batches: Any) -> dict[str, float]:
@@ -84,6 +86,8 @@ class TrainState:
         epoch: epochs done.
         step: optimiser steps done.
         position: batches taken from the stream.
+        hidden: of text, the state behind the last batch, for the streams of all processes; None where a text begins.
+        averaging: the running mean of the weights, where there is one.
     """
 
     def __init__(self, network: Network, settings: TrainSettings, *, seed: int = 0) -> None:
@@ -93,6 +97,13 @@ class TrainState:
         self.optimizer = make_optimizer(network, settings)
         self.epoch = self.step = self.position = 0
         self.sums = {"loss": 0.0, "right": 0.0, "examples": 0.0}
+        self.hidden: Tensor | None = None
+        self.averaging = Averaging(settings.average_after)
+
+    @property
+    def result(self) -> Network:
+        """The network that comes of the training: the averaged one where weights are averaged."""
+        return self.averaging.network or self.network
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as a tree of tensors and plain data, the optimiser's by parameter name."""
@@ -103,6 +114,8 @@ class TrainState:
             "step": self.step,
             "position": self.position,
             "sums": dict(self.sums),
+            "hidden": self.hidden,
+            "averaging": self.averaging.state_dict(),
         }
 
     def load_state_dict(self, tree: Mapping[str, Any]) -> None:
@@ -111,6 +124,8 @@ class TrainState:
         load_named_state(self.optimizer, dict(self.network.named_parameters()), tree["optimizer"])
         self.epoch, self.step, self.position = tree["epoch"], tree["step"], tree["position"]
         self.sums = dict(tree["sums"])
+        self.hidden = None if tree["hidden"] is None else tree["hidden"].to(next(self.network.parameters()).device)
+        self.averaging.load_state_dict(tree["averaging"], self.network)
 
 
 Emit = Callable[[str, TrainState, dict[str, Any]], bool | None]
@@ -133,12 +148,14 @@ def learning_rate(settings: TrainSettings, epoch: int, share: float) -> float:
     """Return the rate of a step: linear from 0 over the warm-up, then one value an epoch down to ``rate_end``.
 
     Args:
-        settings: ``rate``, ``rate_end``, ``rate_schedule``, ``warmup`` and ``epochs``.
+        settings: ``rate``, ``rate_end``, ``rate_schedule``, ``warmup`` and ``epochs``; a constant rate has no end.
         epoch: epochs done.
         share: how much of the current epoch is done after this step, in (0, 1].
     """
     if epoch < settings.warmup:
         return settings.rate * (epoch + share) / settings.warmup
+    if settings.rate_schedule == "constant":
+        return settings.rate
     progress = (epoch - settings.warmup) / (settings.epochs - settings.warmup)
     falling = linear_rate if settings.rate_schedule == "linear" else cosine_rate
     return falling(settings.rate, settings.rate_end, progress)
@@ -182,7 +199,12 @@ def train_network(
         raise InputError(
             f"train.warmup is {settings.warmup} epochs and the whole training has {settings.epochs}; take less warm-up."
         )
-    loss_of, rank = task.training_loss(settings.label_smoothing), (processes or Processes()).rank
+    if settings.average_after and not state.kind.held_out:
+        raise InputError(
+            "train.average_after waits for the validation loss to stop falling, and networks of this kind train on that "
+            "part too; it is for language models. Set train.average_after=0."
+        )
+    loss_of, processes = task.training_loss(settings.label_smoothing), processes or Processes()
     batches = data.steps(part)
     stream = data.stream(part, state.position)
     while state.epoch < settings.epochs:
@@ -192,19 +214,24 @@ def train_network(
         while state.position < end:
             group = list(islice(stream, min(settings.accumulate, end - state.position)))
             rate = learning_rate(settings, state.epoch, 1 - (end - state.position - len(group)) / batches)
-            record = _step(state, group, loss_of, rate, precision, rank)
+            record = _step(state, group, loss_of, rate, precision, processes, batches)
             if emit("step", state, record):
                 raise TrainingStoppedError
         share_buffers(state.network)
+        held_out = part != "train" or state.kind.held_out
+        validation = _validation(state, data, task) if held_out else None
         sums, seconds = state.sums, time.perf_counter() - started
         record = {
             "epoch": state.epoch + 1,
             "loss": sums["loss"] / sums["examples"],
             **({"train_accuracy": sums["right"] / sums["examples"]} if state.kind.classifies else {}),
-            "validation": None if part == "train" else _validation(state, data, task),
+            "validation": validation,
             "rate": rate,
+            **({"averaged": state.averaging.network is not None} if settings.average_after else {}),
             "seconds": seconds,
         }
+        if validation is not None:
+            state.averaging.judge(state.network, validation["loss"])
         state.epoch += 1
         state.sums = dict.fromkeys(state.sums, 0.0)
         if emit("epoch", state, record):
@@ -212,24 +239,37 @@ def train_network(
 
 
 def _step(
-    state: TrainState, group: list[Batch], loss_of: Loss, rate: float, precision: str, rank: int
+    state: TrainState,
+    group: list[Batch],
+    loss_of: Loss,
+    rate: float,
+    precision: str,
+    processes: Processes,
+    batches: int,
 ) -> dict[str, Any]:
     """Do one optimiser step on the mean gradient of a few batches and return its record."""
     settings, parameters = state.settings, list(state.network.parameters())
     device = parameters[0].device
     totals = torch.zeros(3, device=device)
     state.optimizer.zero_grad(set_to_none=True)
-    with _drop_path_masks(device, state.seed, state.step, rank):
-        for x, y in group:
+    hidden = None if state.hidden is None else processes.share(state.hidden)
+    with _drop_path_masks(device, state.seed, state.step, processes.rank):
+        for position, (x, y) in enumerate(group, start=state.position):
+            if position % batches == 0:
+                hidden = None  # every epoch reads the text from its beginning
             if len(x) < 2:
                 raise InputError("One example alone cannot be normalised: train.batch must be at least 2 a process.")
             with torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext():
-                output, extra = state.kind.forward(state.network, x)
-            loss = loss_of(output.float(), y)
+                output, extra = state.kind.forward(state.network, x, *handed_on(hidden))
+            output = output.float()
+            hidden = state_of(output)
+            loss = loss_of(output, y)
             right = state.kind.right(output, y)
             totals += torch.stack([loss.detach() * len(x), right, torch.full_like(right, len(x))])
             if extra is not None:
                 loss = loss + settings.auxiliary * loss_of(extra.float(), y)
+            if (penalty := penalty_of(output)) is not None:
+                loss = loss + penalty
             (loss / len(group)).backward()
     # losses travel with the gradients, so that all processes see the same and stop at the same step
     *gradients, mean = average_gradients([*(p.grad for p in parameters), totals], [*parameters, totals])
@@ -248,6 +288,8 @@ def _step(
         options["lr"] = rate
     state.optimizer.step()
     state.optimizer.zero_grad(set_to_none=True)
+    state.averaging.update(state.network)
+    state.hidden = None if hidden is None else processes.gather(hidden)
     for name, amount in zip(("loss", "right", "examples"), measured, strict=True):
         state.sums[name] += amount
     state.step += 1
@@ -256,9 +298,9 @@ def _step(
 
 
 def _validation(state: TrainState, data: TrainData, task: TrainTask) -> dict[str, float]:
-    state.network.eval()
+    network = state.result.eval()
     with torch.no_grad():
-        return task.evaluate(state.network, data.once("validation"))
+        return task.evaluate(state.kind.measured(network), data.once("validation"))
 
 
 @contextmanager

@@ -29,10 +29,13 @@ def make_language_model(config: SearchConfig, space: Space, data: TextData) -> L
             f"{data.name} is read by a recurrent cell, and the space {space.name} has none; "
             f"take --space darts-rnn or --space two-input-rnn."
         )
-    return language_supernet(config, space, len(data.vocabulary.tokens), data.window)
+    tokens = len(data.vocabulary.tokens)
+    return language_supernet(config, space, tokens, data.window, data.vocabulary_number)
 
 
-def language_supernet(config: SearchConfig, space: Space, tokens: int, steps: int) -> LanguageSupernet:
+def language_supernet(
+    config: SearchConfig, space: Space, tokens: int, steps: int, vocabulary: int = 0
+) -> LanguageSupernet:
     """Build the supernet for a vocabulary; enough to take up the weights of a checkpoint.
 
     Args:
@@ -40,6 +43,7 @@ def language_supernet(config: SearchConfig, space: Space, tokens: int, steps: in
         space: a recurrent one.
         tokens: size of the vocabulary.
         steps: time steps of a window; no weight depends on it.
+        vocabulary: a number that tells vocabularies apart.
     """
     settings = config.supernet
     core = RecurrentSupernet(
@@ -60,4 +64,4 @@ def language_supernet(config: SearchConfig, space: Space, tokens: int, steps: in
         slowness=settings.slowness,
         activation=settings.activation,
     )
-    return LanguageSupernet(core, ends)
+    return LanguageSupernet(core, ends, vocabulary)

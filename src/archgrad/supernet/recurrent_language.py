@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from archgrad.network.language import LanguageEnds, Reading
@@ -19,11 +20,15 @@ class LanguageSupernet(nn.Module):
     Args:
         core: the recurrent supernet; its steps are the window's, and its inputs as many as its units.
         ends: embedding before it, scoring behind it.
+        vocabulary: a number that tells vocabularies apart; kept with the weights, which mean nothing without it.
     """
 
-    def __init__(self, core: RecurrentSupernet, ends: LanguageEnds) -> None:
+    vocabulary: Tensor
+
+    def __init__(self, core: RecurrentSupernet, ends: LanguageEnds, vocabulary: int = 0) -> None:
         super().__init__()
         self.core, self.ends = core, ends
+        self.register_buffer("vocabulary", torch.tensor(vocabulary))
 
     @property
     def layers(self) -> tuple[Layer, ...]:

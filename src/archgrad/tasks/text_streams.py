@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from archgrad.errors import InputError, unknown
-from archgrad.tasks.split import PARTS, generator
+from archgrad.tasks.split import PARTS, generator, seed_of
 from archgrad.tasks.text import RawText
 from archgrad.tasks.text_vocabulary import Vocabulary
 
@@ -79,6 +79,11 @@ class TextData:
         if short:
             raise InputError(f"The text of {raw.name} is too short: nothing is left for {' and '.join(short)}.")
         self._tokens = {part: tokens.to(device) for part, tokens in self._tokens.items()}
+
+    @property
+    def vocabulary_number(self) -> int:
+        """A number that tells vocabularies apart: equal ones have the same tokens in the same order."""
+        return seed_of("vocabulary", *self.vocabulary.tokens)
 
     def size(self, part: str) -> int:
         """Return the number of tokens in a part."""
