@@ -2,6 +2,7 @@
 
 from archgrad.choices.clipped import Clipped
 from archgrad.choices.concrete import Concrete
+from archgrad.choices.dirichlet import Dirichlet
 from archgrad.choices.mixing import Mixing, Support, full_support, transit
 from archgrad.choices.progress import Progress
 from archgrad.choices.relaxation import Relaxation
@@ -15,6 +16,7 @@ __all__ = [
     "Choices",
     "Clipped",
     "Concrete",
+    "Dirichlet",
     "Mixing",
     "Progress",
     "Relaxation",

@@ -1,7 +1,9 @@
 """The search itself: the loop, when and with which gradient the choices learn, derivation, state."""
 
 from archgrad.engine.admm import Admm
+from archgrad.engine.anchor import Anchor
 from archgrad.engine.argmax import ArgmaxPerEdge
+from archgrad.engine.beta_decay import BetaDecay
 from archgrad.engine.derive import Derivation, TopEdges, derive
 from archgrad.engine.hypergradient import Bilevel, FirstOrder, Hypergradient, Unrolled
 from archgrad.engine.informed import Informed
@@ -15,7 +17,9 @@ from archgrad.engine.threshold import ThresholdPressure
 __all__ = [
     "Admm",
     "Always",
+    "Anchor",
     "ArgmaxPerEdge",
+    "BetaDecay",
     "Bilevel",
     "Derivation",
     "Every",

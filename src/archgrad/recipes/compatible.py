@@ -19,16 +19,26 @@ _NEVER_ZERO = (
     "take relaxation=sparse or relaxation=clipped, or another derivation"
 )
 _NO_THRESHOLDS = "it has no thresholds to press on; relaxation=sparse has, or leave the penalty out"
+_NO_CONCENTRATIONS = "its weights have no concentrations to hold; relaxation=dirichlet has, or leave the penalty out"
 _NO_IMAGES = "it counts the operations of networks for images; leave the penalty out"
+
+_FIXED_CELL = "its cells have one size, so nothing can grow; take space=darts or extended, or growth=null"
 
 _REASONS: dict[frozenset[Part], str] = {
     frozenset(pair): reason
     for *pair, reason in (
         (("relaxation", "softmax"), ("derivation", "non-zero"), _NEVER_ZERO),
         (("relaxation", "concrete"), ("derivation", "non-zero"), _NEVER_ZERO),
+        (("relaxation", "dirichlet"), ("derivation", "non-zero"), _NEVER_ZERO),
+        (("relaxation", "softmax"), ("penalty", "anchor"), _NO_CONCENTRATIONS),
+        (("relaxation", "concrete"), ("penalty", "anchor"), _NO_CONCENTRATIONS),
+        (("relaxation", "clipped"), ("penalty", "anchor"), _NO_CONCENTRATIONS),
+        (("relaxation", "sparse"), ("penalty", "anchor"), _NO_CONCENTRATIONS),
         (("relaxation", "softmax"), ("penalty", "threshold-pressure"), _NO_THRESHOLDS),
+        (("relaxation", "dirichlet"), ("penalty", "threshold-pressure"), _NO_THRESHOLDS),
         (("relaxation", "concrete"), ("penalty", "threshold-pressure"), _NO_THRESHOLDS),
         (("relaxation", "clipped"), ("penalty", "threshold-pressure"), _NO_THRESHOLDS),
+        (("space", "nasbench201"), ("growth", "network-morphism"), _FIXED_CELL),
         (("space", "darts-rnn"), ("penalty", "resource"), _NO_IMAGES),
         (("space", "two-input-rnn"), ("penalty", "resource"), _NO_IMAGES),
         (
