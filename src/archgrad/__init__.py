@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from archgrad.errors import ArchgradError as ArchgradError
     from archgrad.errors import InputError as InputError
     from archgrad.errors import RunError as RunError
+    from archgrad.estimators import ArchClassifier as ArchClassifier
+    from archgrad.estimators import ArchForecaster as ArchForecaster
     from archgrad.network.build import build as build
     from archgrad.network.build import count_flops as count_flops
     from archgrad.network.build import count_parameters as count_parameters
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from archgrad.registry import register as register
 
 _HOMES = {
+    "ArchClassifier": "archgrad.estimators",
+    "ArchForecaster": "archgrad.estimators",
     "Architecture": "archgrad.architecture",
     "ArchgradError": "archgrad.errors",
     "CompareResult": "archgrad.api.compare",
