@@ -1,12 +1,11 @@
 """CIFAR-10 (Krizhevsky, 2009) from a folder: the published python or binary batches, or WebP sheets.
 
-The python batches are pickles. They are read by an unpickler that knows numpy's arrays as plain records and nothing
-else, so that a file from the internet can hold data but never run anything.
+The python batches are pickles, read as :mod:`archgrad.tasks.plain_pickle` does: a file from the internet can hold data
+but never run anything.
 """
 
 from __future__ import annotations
 
-import pickle
 import re
 import zipfile
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from torch.nn import functional as F
 
 from archgrad.errors import InputError, several
 from archgrad.tasks.augment import Augmentation
+from archgrad.tasks.plain_pickle import NUMPY, PlainUnpickler
 from archgrad.tasks.raw import RawImages, digest, listed
 
 __all__ = ["CLASSES", "load_cifar10"]
@@ -184,53 +184,6 @@ def _sheet(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return sheet.reshape(height // 32, 32, 4, 32, 3).transpose(2, 0, 4, 1, 3).reshape(-1, PIXELS)
 
 
-class _Array:
-    """What a pickled numpy array says of itself; nothing of numpy is called while a file is read."""
-
-    shape: tuple[object, ...] = ()
-    kind: object = None
-    content: object = b""
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        _, self.shape, self.kind, _, self.content = state
-
-
-class _Kind:
-    """What a pickled numpy dtype says of itself."""
-
-    def __init__(self, code: object, *_: object) -> None:
-        self.code = code
-
-    def __setstate__(self, state: object) -> None:
-        """Take no notice: byte order means nothing for bytes."""
-
-
-def _array(*_: object) -> _Array:
-    return _Array()
-
-
-def _encoded(text: str, *_: object) -> bytes:
-    """Return the bytes that Python 3 writes as latin-1 text in protocols below 3."""
-    return text.encode("latin-1")
-
-
-class _Unpickler(pickle.Unpickler):
-    """Reads dictionaries, lists, numbers, bytes and numpy arrays; refuses every other name."""
-
-    allowed: dict[tuple[str, str], Any] = {
-        ("numpy.core.multiarray", "_reconstruct"): _array,
-        ("numpy._core.multiarray", "_reconstruct"): _array,
-        ("numpy", "ndarray"): _Array,
-        ("numpy", "dtype"): _Kind,
-        ("_codecs", "encode"): _encoded,
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self.allowed:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no CIFAR-10 batch needs")
-        return self.allowed[module, name]
-
-
 def _python_batch(path: Path) -> Rows:
     """Read one published python batch: a pickled dictionary with ``data`` uint8 [N, 3072] and ``labels``.
 
@@ -239,7 +192,7 @@ def _python_batch(path: Path) -> Rows:
     """
     with path.open("rb") as file:
         try:
-            content = _Unpickler(file, encoding="bytes").load()
+            content = PlainUnpickler(file, NUMPY, "a CIFAR-10 batch", encoding="bytes").load()
             batch = {key.decode() if isinstance(key, bytes) else key: value for key, value in content.items()}
             array, labels = batch["data"], np.array(batch["labels"], dtype=np.int64)
             if array.kind.code not in (b"u1", "u1"):
