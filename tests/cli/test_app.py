@@ -56,7 +56,7 @@ def test_the_version(program: Program) -> None:
         (["compare", "darts", "--seeds", "0"], ["one seed"]),
         (["compare", "darts", "--output", "table.doc"], [".csv, .md, .json"]),
         (["compare", "darts", "--workers", "0"], ["at least 1"]),
-        (["compare", "drats"], ["Did you mean 'darts'"]),
+        (["compare", "dartz"], ["Did you mean 'darts'"]),
         (["report", "/nowhere"], ["/nowhere does not exist"]),
     ],
     ids=lambda value: " ".join(value[:3]),

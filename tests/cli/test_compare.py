@@ -20,9 +20,10 @@ def figure(mean: float, spread: float | None, best: float, runs: int) -> dict[st
 
 RESULT = CompareResult(
     Path("runs/compare"),
-    [{"recipe": "darts", "seed": 0, "metric": "accuracy", "test": 0.97}],
+    [{"arm": "darts", "recipe": "darts", "seed": 0, "metric": "accuracy", "test": 0.97}],
     [
         {
+            "arm": "darts",
             "recipe": "darts",
             "validation": figure(0.9612, 0.0123, 0.97, 2),
             "test": figure(0.97, 0.004, 0.974, 2),
@@ -30,7 +31,7 @@ RESULT = CompareResult(
             "search_seconds": figure(93.4, 1.5, 95.0, 2),
             "train_seconds": figure(193.4, 11.5, 205.0, 2),
         },
-        {"recipe": "random", "test": figure(0.95, None, 0.95, 1)},
+        {"arm": "random", "recipe": "random", "test": figure(0.95, None, 0.95, 1)},
     ],
 )
 

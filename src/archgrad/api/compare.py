@@ -1,4 +1,4 @@
-"""``compare``: several recipes, several seeds, equal training, one table; killed and called again it goes on."""
+"""``compare``: several arms, several seeds, equal training, one table; killed and called again it goes on."""
 
 from __future__ import annotations
 
@@ -11,40 +11,31 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from archgrad.api.search import search
-from archgrad.api.settings import load_plugin, search_config
-from archgrad.api.train import train
-from archgrad.engine.children import children as judge_children
+from archgrad.api.compare_arms import Arm, ArmGiven, arm_config, read_arms, refuse_others
+from archgrad.api.compare_figures import FIGURES, Run, Wanted, higher_is_better, row_of
+from archgrad.api.compare_run import Doing, done
+from archgrad.api.settings import dotted, load_plugin
 from archgrad.errors import InputError
-from archgrad.runs.log import read
+from archgrad.recipes.compatible import check_compatible
+from archgrad.runs.config import SearchConfig, merge
 from archgrad.runs.writing import write_atomically
 
 __all__ = ["FIGURES", "CompareResult", "compare"]
 
-FIGURES = (
-    "validation",
-    "derived_validation",
-    "supernet",
-    "child",
-    "random_children",
-    "test",
-    "parameters",
-    "search_seconds",
-    "train_seconds",
-)
-"""What is compared, in the order of the table."""
-
 
 @dataclass(frozen=True)
 class CompareResult:
-    """One row per recipe and seed, and one summary per recipe.
+    """One row per arm and seed, and one summary per arm.
 
     Args:
         path: folder with all runs, ``runs.csv`` and ``compare.json``.
-        runs: per recipe and seed: validation, derived_validation, test (accuracies or the task's first metric),
-            parameters, search_seconds, train_seconds; with ``children`` also supernet, child and random_children, all
-            three after the same estimation of batch-norm statistics.
-        table: per recipe: mean, spread (sample standard deviation) and best of every figure.
+        runs: per arm and seed: ``arm``, ``recipe``, ``seed``, ``metric`` (the task's first) and the figures of
+            :data:`FIGURES` that were asked for. ``validation`` and ``derived_validation`` are the search's own;
+            ``supernet``, ``child``, their ``gap`` and ``random_children`` come with ``children``, all after the same
+            estimation of batch-norm statistics; ``parameters`` and ``flops`` are those of the derived network at the
+            training's size, trained or not; ``test`` and ``train_seconds`` come with the training; ``stable_since`` is
+            the first epoch after which the derived cells were what they are at the end.
+        table: per arm: mean, spread (sample standard deviation) and best of every figure.
     """
 
     path: Path
@@ -57,11 +48,11 @@ class CompareResult:
 
 
 def compare(
-    recipes: Sequence[str],
+    recipes: Sequence[ArmGiven] | Mapping[str, ArmGiven],
     *,
     data: str = "digits",
     space: str | None = None,
-    seeds: int = 3,
+    seeds: int | Sequence[int] = 3,
     epochs: int | None = None,
     settings: Mapping[str, Any] | None = None,
     device: str | None = None,
@@ -71,133 +62,97 @@ def compare(
     plugin: str | None = None,
     on_run: Callable[[dict[str, Any]], None] | None = None,
 ) -> CompareResult:
-    """Search with every recipe and seed, train each found network alike, and put the results side by side.
+    """Search with every arm and seed, train each found network alike, and put the results side by side.
 
     Args:
-        recipes: names; the first is the one that the others are held against.
+        recipes: the arms: recipes, alone (``"darts"``) or with settings of their own, in words as on the command line
+            (``"darts relaxation=clipped"``) or as a pair (``("darts", {"relaxation": "clipped"})``); or name -> arm.
+            The first is the one that the others are held against.
         data: a SPEC.
         space: name of the space, in place of the recipes'.
-        seeds: seeds 0 to seeds-1.
+        seeds: seeds 0 to seeds-1, or the seeds themselves.
         epochs: of every search; a recipe that fixes its own (``random``) keeps it.
-        settings: dotted paths for all searches and trainings, ``train.epochs`` among them.
+        settings: dotted paths for all searches and trainings, ``train.epochs`` among them; an arm's own count more.
         device: of all runs.
-        run: folder of the comparison; runs that are complete there are not done again.
+        run: folder of the comparison; runs that are complete there are not done again. A run is known by its settings:
+            under the name of an arm there can be no run with others.
         children: random children of every supernet to judge beside the derived one; 0: none of these figures.
         retrain: whether the found networks are trained from scratch and tested.
         plugin: a module to import first.
         on_run: called with every finished row.
 
     Raises:
-        InputError: no recipe, no seed, unknown names, or a folder that holds another comparison.
+        InputError: no arm, no seed, unknown names, or the folder holds runs with other settings.
     """
     load_plugin(plugin)
-    if not recipes or seeds < 1:
-        raise InputError(
-            "compare needs at least one recipe and one seed, e.g. archgrad compare darts random --seeds 5."
-        )
-    given: dict[str, Any] = {"data": data, "space": space, "device": device, "settings": settings}
-    for recipe in recipes:  # everything wrong in the words is said before the first hour is spent
-        search_config(recipe, **given, epochs=_epochs(recipe, epochs))
-    path = Path(run)
-    _same_comparison(path, {"data": data, "space": space, "epochs": epochs, "settings": dict(settings or {})})
+    arms, numbers = read_arms(recipes), _numbers(seeds)
+    shared: dict[str, Any] = {"epochs": epochs, "space": space, "data": data, "device": device}
+    configs = {arm.name: _checked(arm, merge(dotted(settings)), shared) for arm in arms}
+    path, wanted = Path(run), Wanted(children, retrain)
+    runs = [Run(arm.name, arm.recipe, seed, arm.folder(path, seed), wanted) for seed in numbers for arm in arms]
+    seeded = {one.folder: configs[one.arm].model_copy(update={"seed": one.seed}) for one in runs}
+    refuse_others(seeded.items())  # everything wrong in the words is said before the first hour is spent
+    path.mkdir(parents=True, exist_ok=True)
     rows = []
-    for seed in range(seeds):
-        for recipe in recipes:
-            folder = path / f"{recipe}-s{seed}"
-            row = _searched(folder, recipe, seed, _epochs(recipe, epochs), given)
-            row |= _children(folder, children, row["metric"]) if children else {}
-            row |= _trained(folder) if retrain else {}
-            rows.append(row)
-            _write(path, rows)
-            if on_run:
-                on_run(row)
-    rows.sort(key=lambda row: (list(recipes).index(row["recipe"]), row["seed"]))
+    for one in runs:
+        if not done(one.folder, wanted):
+            Doing(one.folder, seeded[one.folder], wanted)()
+        rows.append(row_of(one))
+        _write(path, rows)
+        if on_run:
+            on_run(rows[-1])
+    order = [arm.name for arm in arms]
+    rows.sort(key=lambda row: (order.index(row["arm"]), row["seed"]))
     return CompareResult(path, rows, _write(path, rows))
 
 
-def _epochs(recipe: str, epochs: int | None) -> int | None:
-    """Return the epochs of one recipe's search: its own where the recipe itself sets them."""
-    from archgrad import registry
+def _numbers(seeds: int | Sequence[int]) -> list[int]:
+    """Return the seeds.
 
-    return None if registry.get("recipe", recipe).keeps_epochs else epochs
-
-
-def _same_comparison(path: Path, words: dict[str, Any]) -> None:
-    """Refuse to mix two comparisons in one folder."""
-    text = json.dumps(words, indent=2, sort_keys=True, default=str) + "\n"
-    marker = path / "words.json"
-    if marker.exists() and marker.read_text() != text:
-        raise InputError(f"{path} holds a comparison with other words (see {marker}); give another --run.")
-    path.mkdir(parents=True, exist_ok=True)
-    write_atomically(marker, text.encode())
+    Raises:
+        InputError: there is none, or one is no seed.
+    """
+    numbers = list(range(seeds)) if isinstance(seeds, int) else list(dict.fromkeys(seeds))
+    if not numbers or min(numbers) < 0:
+        raise InputError(f"compare needs at least one seed, and none below 0; got {seeds}.")
+    return numbers
 
 
-def _searched(folder: Path, recipe: str, seed: int, epochs: int | None, given: dict[str, Any]) -> dict[str, Any]:
-    """Do, finish or read one search."""
-    if not (folder / "architecture.json").exists():
-        begun = (folder / "config.yaml").exists()
-        words = {} if begun else {**given, "seed": seed, "epochs": epochs}
-        search(None if begun else recipe, run=folder, resume=begun, **words)
-    searched = _ends(folder)["search"]
-    metric = next(name for name in searched["validation"] if name != "loss")
-    return {
-        "recipe": recipe,
-        "seed": seed,
-        "metric": metric,
-        "validation": searched["validation"][metric],
-        "derived_validation": searched["derived_validation"][metric],
-        "search_seconds": searched["search_seconds"],
-    }
-
-
-def _children(folder: Path, count: int, metric: str) -> dict[str, Any]:
-    """Judge or read the children of one search."""
-    path = folder / "children.json"
-    if not path.exists():
-        found = judge_children(search(run=folder, resume=True).state, count)
-        write_atomically(path, json.dumps(found, indent=1).encode())
-    found = json.loads(path.read_text())
-    return {
-        "supernet": found["supernet"][metric],
-        "child": found["derived"][metric],
-        "random_children": mean(child[metric] for child in found["random"]),
-    }
-
-
-def _trained(folder: Path) -> dict[str, Any]:
-    """Do, finish or read the training of what was found."""
-    if not (folder / "model.safetensors").exists():
-        train(folder, resume=_training_begun(folder))
-    trained = _ends(folder)["train"]
-    metrics = trained["test"]
-    metric = next(name for name in metrics if name != "loss")
-    return {"test": metrics[metric], "parameters": trained["parameters"], "train_seconds": trained["seconds"]}
-
-
-def _ends(folder: Path) -> dict[str, Any]:
-    """Return the last end of each phase: a training that is done again is the one whose network lies there."""
-    return {event["phase"]: event for event in read(folder / "log.jsonl") if event["event"] == "end"}
-
-
-def _training_begun(folder: Path) -> bool:
-    return any(path.name.startswith("train-") for path in (folder / "checkpoints").glob("train-*"))
+def _checked(arm: Arm, settings: Mapping[str, Any], shared: Mapping[str, Any]) -> SearchConfig:
+    """Return the configuration of an arm whose parts go together."""
+    config: SearchConfig = arm_config(arm, settings=settings, **shared)
+    try:
+        check_compatible(config)
+    except InputError as error:
+        raise InputError(f"The arm '{arm.name}': {error}") from error
+    return config
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Write runs.csv and compare.json; return the table."""
-    table = []
-    for recipe in dict.fromkeys(row["recipe"] for row in rows):
-        entry: dict[str, Any] = {"recipe": recipe}
-        for figure in FIGURES:
-            values = [row[figure] for row in rows if row["recipe"] == recipe and row.get(figure) is not None]
-            if values:
-                spread = stdev(values) if len(values) > 1 else None
-                entry[figure] = {"mean": mean(values), "spread": spread, "best": max(values), "runs": len(values)}
-        table.append(entry)
+    table = summarise(rows)
+    columns = list(dict.fromkeys(key for row in rows for key in row))
     text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0].keys())
+    writer = csv.DictWriter(text, columns)
     writer.writeheader()
     writer.writerows(rows)
     write_atomically(path / "runs.csv", text.getvalue().encode())
     write_atomically(path / "compare.json", json.dumps({"runs": rows, "table": table}, indent=2).encode())
+    return table
+
+
+def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return mean, spread and best of every figure, an entry per arm in the order of their first rows."""
+    table = []
+    for name in dict.fromkeys(row["arm"] for row in rows):
+        own = [row for row in rows if row["arm"] == name]
+        entry: dict[str, Any] = {"arm": name, "recipe": own[0]["recipe"]}
+        for figure in FIGURES:
+            values = [row[figure.name] for row in own if row.get(figure.name) is not None]
+            if values:
+                metric = next(row["metric"] for row in own if "metric" in row)
+                best = max if figure.better == "metric" and higher_is_better(metric) else min
+                spread = stdev(values) if len(values) > 1 else None
+                entry[figure.name] = {"mean": mean(values), "spread": spread, "best": best(values), "runs": len(values)}
+        table.append(entry)
     return table

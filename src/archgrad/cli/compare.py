@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from archgrad.api.compare_figures import FIGURES
 from archgrad.cli.options import DataOption, DeviceOption, JsonOption, PluginOption, SetOption, examples
 from archgrad.cli.output import amount, is_main, kept_clean, print_json, print_table, say, warn
 from archgrad.errors import InputError
@@ -19,34 +21,29 @@ from archgrad.errors import InputError
 NAME = "compare"
 EXAMPLES = examples(
     "archgrad compare darts random --seeds 5 --epochs 20 --set train.epochs=30 --set train.cells=5",
+    "archgrad compare darts 'darts relaxation=clipped' 'both: darts relaxation=clipped schedule=informed' --seeds 4-7",
     "archgrad compare darts darts-second-order --seeds 3 --output table.md",
 )
 
-FIGURES = {
-    "validation": "validation",
-    "derived_validation": "derived cell",
-    "supernet": "supernet, again",
-    "child": "child",
-    "random_children": "random children",
-    "test": "test",
-    "parameters": "parameters",
-    "search_seconds": "search, s",
-    "train_seconds": "training, s",
-}
+HEADINGS = {figure.name: figure.heading for figure in FIGURES}
 
 
 def command(
     recipes: Annotated[
         list[str],
         typer.Argument(
-            metavar="RECIPE...", help="Names that 'archgrad list recipes' shows; the first is the standard."
+            metavar="RECIPE...",
+            help="Names that 'archgrad list recipes' shows, each alone or in quotes with settings of its own: "
+            "'[NAME: ]RECIPE [KEY=VALUE]...'. The first is the standard.",
         ),
     ],
     data: DataOption = None,
     space: Annotated[
         str | None, typer.Option("--space", metavar="NAME", help="In place of the recipes' space.")
     ] = None,
-    seeds: Annotated[int, typer.Option("--seeds", metavar="N", help="Seeds 0 to N-1.")] = 3,
+    seeds: Annotated[
+        str, typer.Option("--seeds", metavar="N", help="Seeds 0 to N-1; or the seeds themselves: 4-7, or 1,3,5.")
+    ] = "3",
     epochs: Annotated[int | None, typer.Option("--epochs", metavar="N", help="Of every search.")] = None,
     settings: SetOption = None,
     workers: Annotated[int, typer.Option("--workers", metavar="N", help="Runs at a time; this version does one.")] = 1,
@@ -71,8 +68,8 @@ def command(
 ) -> None:
     """Compare recipes over several seeds in one table.
 
-    Searches with every recipe and seed and trains what they find alike. Killed and called again with the same words it
-    goes on with what is missing.
+    Searches with every recipe and seed and trains what they find alike. A recipe in quotes may have settings of its own
+    and a name. Killed and called again with the same words it goes on with what is missing.
     """
     if output and output.suffix not in WRITERS:
         raise InputError(f"--output is {output}; it must end in {', '.join(WRITERS)}.")
@@ -91,7 +88,7 @@ def command(
             recipes,
             data=data or "digits",
             space=space,
-            seeds=seeds,
+            seeds=_seeds(seeds),
             epochs=epochs,
             settings=parse_set(settings or []) or None,
             device=device,
@@ -111,21 +108,31 @@ def command(
     say("Mean and spread (standard deviation over the seeds).", f"Written to {result.path}.")
 
 
+def _seeds(words: str) -> int | list[int]:
+    """Return how many seeds are meant, or which: ``3``, ``4-7``, ``0,2,4-7``."""
+    if re.fullmatch(r"\d+", words):
+        return int(words)
+    if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)+|\d+-\d+", words.replace(" ", "")):
+        raise InputError(f"--seeds is '{words}'; it must be how many, such as 3, or which, such as 4-7 or 1,3,5.")
+    spans = [part.partition("-") for part in words.replace(" ", "").split(",")]
+    return [seed for first, _, last in spans for seed in range(int(first), int(last or first) + 1)]
+
+
 def _done(row: Mapping[str, Any]) -> None:
     """Say on stderr that a run is done."""
     if is_main():
         what = next(figure for figure in ("test", "child", "derived_validation") if figure in row)
-        words = f"{FIGURES[what]} {row['metric']} {amount(row[what])}"
-        print(f"{row['recipe']}, seed {row['seed']}: {words}", file=sys.stderr)
+        words = f"{HEADINGS[what]} {row['metric']} {amount(row[what])}"
+        print(f"{row['arm']}, seed {row['seed']}: {words}", file=sys.stderr)
 
 
 def _rows(table: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """Return the table as text, the headings first; figures that no recipe has are left out."""
-    shown = [figure for figure in FIGURES if any(figure in entry for entry in table)]
-    rows = [["recipe", "runs", *(FIGURES[figure] for figure in shown)]]
+    shown = [figure for figure in HEADINGS if any(figure in entry for entry in table)]
+    rows = [["recipe", "runs", *(HEADINGS[figure] for figure in shown)]]
     for entry in table:
         runs = max((entry[figure]["runs"] for figure in shown if figure in entry), default=0)
-        rows.append([entry["recipe"], str(runs), *(_spread(entry.get(figure)) for figure in shown)])
+        rows.append([entry["arm"], str(runs), *(_spread(entry.get(figure)) for figure in shown)])
     return rows
 
 
@@ -141,10 +148,10 @@ def _csv(table: Sequence[Mapping[str, Any]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text)
     measures = ("mean", "spread", "best", "runs")
-    writer.writerow(["recipe", *(f"{figure}_{measure}" for figure in FIGURES for measure in measures)])
+    writer.writerow(["arm", "recipe", *(f"{figure}_{measure}" for figure in HEADINGS for measure in measures)])
     for entry in table:
-        row = [entry.get(figure, {}).get(measure) for figure in FIGURES for measure in measures]
-        writer.writerow([entry["recipe"], *row])
+        row = [entry.get(figure, {}).get(measure) for figure in HEADINGS for measure in measures]
+        writer.writerow([entry["arm"], entry["recipe"], *row])
     return text.getvalue()
 
 

@@ -1,0 +1,88 @@
+"""``compare``: every figure of every run from its folder, done once, and refused where the folder holds another run."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import archgrad
+from archgrad.api.compare import CompareResult, summarise
+from archgrad.errors import InputError
+
+TINY = {
+    "supernet.cells": 1,
+    "supernet.channels": 2,
+    "data.limit": 96,
+    "data.limit_test": 40,
+    "data.batch": 24,
+    "train.epochs": 1,
+    "train.cells": 2,
+    "train.channels": 3,
+    "train.batch": 24,
+}
+ARMS = {"plain": "darts", "clipped": ("darts", {"relaxation": "clipped"})}
+WORDS: dict[str, Any] = {"seeds": [3], "epochs": 2, "settings": TINY, "device": "cpu", "children": 2}
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> CompareResult:
+    return archgrad.compare(ARMS, **WORDS, run=tmp_path_factory.mktemp("compare") / "runs", retrain=False)
+
+
+def test_every_figure_that_needs_no_training(compared: CompareResult) -> None:
+    assert [(row["arm"], row["recipe"], row["seed"]) for row in compared.runs] == [
+        ("plain", "darts", 3),
+        ("clipped", "darts", 3),
+    ]
+    for row, folder in zip(compared.runs, ("plain-s3", "clipped-s3"), strict=True):
+        cell = archgrad.Architecture.load(compared.path / folder / "architecture.json")
+        sizes: dict[str, Any] = {"cells": 2, "channels": 3, "in_channels": 1, "classes": 10}
+        network = archgrad.build(cell, **sizes)
+        assert row["parameters"] == archgrad.count_parameters(cell, **sizes)
+        assert row["flops"] == archgrad.count_flops(network, (1, 8, 8))
+        events = [json.loads(line) for line in (compared.path / folder / "log.jsonl").read_text().splitlines()]
+        last = [event for event in events if event["event"] == "epoch"][-1]
+        assert row["choice_steps"] == last["monitor"]["choice_steps"]["taken"] == 2
+        assert row["stable_since"] in (1, 2)
+        assert row["gap"] == pytest.approx(row["supernet"] - row["child"])
+        assert row["search_seconds"] > 0 and row["peak_memory_mb"] > 10
+        assert "test" not in row
+
+
+def test_what_is_done_is_not_done_again_and_what_is_missing_is(compared: CompareResult) -> None:
+    before = {path: path.stat().st_mtime_ns for path in compared.path.glob("*/log.jsonl")}
+    again = archgrad.compare(ARMS, **WORDS, run=compared.path, retrain=False)
+    assert again.runs == compared.runs
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    more = archgrad.compare({"plain": "darts"}, **{**WORDS, "children": 0}, run=compared.path)
+    assert 0 <= more.runs[0]["test"] <= 1 and "child" not in more.runs[0]
+    assert more.runs[0]["derived_validation"] == compared.runs[0]["derived_validation"]
+    with (compared.path / "runs.csv").open(newline="") as file:
+        assert [row["arm"] for row in csv.DictReader(file)] == ["plain"]
+
+
+def test_a_folder_with_other_runs_is_refused(compared: CompareResult) -> None:
+    with pytest.raises(InputError, match=r"plain-s3: epochs is 2 there, not 5\."):
+        archgrad.compare(ARMS, **{**WORDS, "epochs": 5}, run=compared.path, retrain=False)
+    with pytest.raises(InputError, match=r"clipped-s3: relaxation.name is 'clipped' there"):
+        archgrad.compare({"clipped": "darts"}, **WORDS, run=compared.path, retrain=False)
+
+
+def test_the_best_run_is_the_best_by_its_own_measure() -> None:
+    rows = [
+        {"arm": "a", "recipe": "a", "seed": seed, "metric": metric, "validation": value, "parameters": value}
+        for metric, seed, value in [("accuracy", 0, 1.0), ("accuracy", 1, 3.0)]
+    ]
+    assert summarise(rows)[0]["validation"] == {"mean": 2.0, "spread": 2**0.5, "best": 3.0, "runs": 2}
+    assert summarise(rows)[0]["parameters"]["best"] == 1.0
+    assert summarise([{**row, "metric": "mse"} for row in rows])[0]["validation"]["best"] == 1.0
+
+
+@pytest.mark.parametrize("seeds", [0, [], [-1]])
+def test_some_seed_is_needed(seeds: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="at least one seed"):
+        archgrad.compare(["darts"], seeds=seeds, run=tmp_path)
