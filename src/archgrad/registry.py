@@ -23,6 +23,8 @@ PARTS: dict[str, dict[str, Any]] = {
         "entrannas": "archgrad.recipes.entrannas:ENTRANNAS",
         "entrannas-dst": "archgrad.recipes.entrannas:ENTRANNAS_DST",
         "gdas": "archgrad.recipes.gdas:GDAS",
+        "growing": "archgrad.recipes.growing:GROWING",
+        "growing-prune": "archgrad.recipes.growing:GROWING_PRUNE",
         "random": "archgrad.recipes.random_cells:RANDOM",
         "snas": "archgrad.recipes.snas:SNAS",
         "snas-aggressive": "archgrad.recipes.snas:SNAS_AGGRESSIVE",
@@ -69,7 +71,16 @@ PARTS: dict[str, dict[str, Any]] = {
         "non-zero": "archgrad.engine.nonzero:NonZero",
         "top-edges": "archgrad.engine.derive:TopEdges",
     },
-    "growth": {},
+    "growth": {
+        "network-morphism": "archgrad.engine.growth:Growth",
+    },
+    "morphism": {
+        "candidate": "archgrad.engine.morphisms:new_candidate",
+        "cell": "archgrad.engine.morphisms:one_more_cell",
+        "hadamard": "archgrad.engine.morphisms:hadamard",
+        "node": "archgrad.engine.morphisms:new_node",
+        "split": "archgrad.engine.morphisms:edge_split",
+    },
     "data": {
         "csv": "archgrad.tasks.series_csv:load_csv",
         "digits": "archgrad.tasks.digits:load_digits",

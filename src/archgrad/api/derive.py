@@ -13,6 +13,7 @@ from archgrad.engine.derive import derive as derive_cells
 from archgrad.errors import InputError, RunError
 from archgrad.recipes.assemble import describe, make_choices
 from archgrad.recipes.compatible import check_compatible
+from archgrad.recipes.forms import form_at
 from archgrad.runs import checkpoint
 from archgrad.runs.config import SearchConfig, resolve
 from archgrad.runs.directory import RunDirectory
@@ -48,7 +49,7 @@ def derive(
     stored = directory.read_config()
     config = _with_rule(stored, rule, settings)
     number, light = _checkpoint(directory, epoch)
-    space, relaxation, choices = make_choices(stored)
+    space, relaxation, choices = make_choices(stored, form_at(stored, light))
     try:
         choices.load_state_dict(light["choices"])
     except (RuntimeError, KeyError, TypeError, AttributeError) as error:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
+from archgrad.architecture import Architecture
 from archgrad.engine.monitor import collapsed
 from archgrad.engine.state import SearchState
 from archgrad.errors import InputError
@@ -14,6 +15,7 @@ from archgrad.runs import checkpoint
 from archgrad.runs.config import SearchConfig
 from archgrad.runs.directory import RunDirectory
 from archgrad.runs.log import Log
+from archgrad.tasks.cell_table import CellTable
 
 __all__ = ["Recorder", "peak_memory_mb"]
 
@@ -44,6 +46,7 @@ class Recorder:
         on_epoch: the user's hook, called with the state after every epoch; True stops the search.
         progress: shows what happens.
         main: whether this process writes.
+        table: of trained cells, in which every epoch's derived cell is looked up; it decides nothing.
 
     Attributes:
         collapsed: whether a collapse ended the search for good, as ``early_stop`` asks.
@@ -57,7 +60,9 @@ class Recorder:
         on_epoch: Hook | None = None,
         progress: Progress | None = None,
         main: bool = True,
+        table: CellTable | None = None,
     ) -> None:
+        self.table = table
         self.config, self.run, self.fingerprint = config, run, fingerprint
         self.on_epoch, self.progress = on_epoch, progress
         self.log: Log | None = run.open_log() if run and main else None
@@ -103,10 +108,14 @@ class Recorder:
             if self.log and (state.step % self.config.log_every == 0 or state.step == 1):
                 self.log.append({"event": "step", "phase": "search", **record})
             return agree(self.interrupted)
+        if kind == "grown" and self.log:
+            self.log.append({"event": "grown", "phase": "search", **record})
         if kind != "epoch":
             return False
         self.seconds += record["seconds"]
         record["peak_memory_mb"] = peak_memory_mb()
+        if self.table:
+            record["table"] = self.table.figures_of(Architecture.from_dict(record["architecture"]))
         self.last = {key: record[key] for key in ("validation", "derived_validation", "epoch")}
         if self.log:
             self.log.append({"event": "epoch", "phase": "search", **record})
@@ -147,6 +156,8 @@ class Recorder:
             "warnings": list(self.warnings),
         }
         light: Any = {"choices": dict(state.choices.state_dict()), "epoch": state.epoch, "step": state.step}
+        if state.growing is not None:
+            light["form"] = state.growing.form.to_dict()
         checkpoint.save(self.run.checkpoints, name, tree, light)
 
     def save_interrupted(self, state: SearchState) -> None:

@@ -14,9 +14,11 @@ from archgrad.errors import InputError
 from archgrad.network.build import blueprint, fitting_stem
 from archgrad.network.image import ImageNetwork
 from archgrad.processes import Processes
-from archgrad.recipes.assemble import make_choices, make_supernet
+from archgrad.recipes.assemble import make_supernet
+from archgrad.recipes.forms import form_at
 from archgrad.runs import checkpoint
 from archgrad.runs.config import SearchConfig
+from archgrad.space.form import Form
 from archgrad.supernet.image import ImageSupernet
 from archgrad.supernet.inherit import inherit
 from archgrad.tasks.batches import ImageData
@@ -132,10 +134,9 @@ def searched_supernet(origin: Origin) -> ImageSupernet:
     if origin.searched is not None:
         return cast(ImageSupernet, origin.searched.state.supernet)
     weights = searched_weights(origin)
-    space, _, _ = make_choices(origin.config)
     supernet = make_supernet(
         origin.config,
-        space,
+        searched_form(origin),
         in_channels=weights["stem.mean"].numel(),
         classes=len(weights["classifier.bias"]),
         stem="plain" if "stem.convolution.weight" in weights else "imagenet",  # as the images of the search asked for
@@ -151,12 +152,28 @@ def searched_weights(origin: Origin) -> dict[str, torch.Tensor]:
         InputError: the architecture does not come from a search with a checkpoint.
         RunError: no checkpoint of it is whole.
     """
+    weights: dict[str, torch.Tensor] = _searched(origin)["supernet"]
+    return weights
+
+
+def searched_form(origin: Origin) -> Form:
+    """Return the form of a search's supernet at its newest checkpoint: of one that grew, what it had become.
+
+    Raises:
+        InputError: the architecture does not come from a search with a checkpoint.
+        RunError: no checkpoint of it is whole.
+    """
+    return form_at(origin.config, _searched(origin).get("growing") or {})
+
+
+def _searched(origin: Origin) -> dict[str, Any]:
+    """Return the state in the newest checkpoint of a search."""
     if origin.run is None or not checkpoint.names(origin.run.checkpoints):
         what = f"{origin.run.path} holds no checkpoint of a search" if origin.run else "this architecture has no search"
         raise InputError(f"There is nothing to inherit: {what}. Give the run directory of a search.")
     tree: Any = checkpoint.load_newest(origin.run.checkpoints).tree
-    weights: dict[str, torch.Tensor] = tree["state"]["supernet"]
-    return weights
+    state: dict[str, Any] = tree["state"]
+    return state
 
 
 def take_up(supernet: nn.Module, weights: dict[str, torch.Tensor], origin: Origin) -> None:

@@ -7,13 +7,12 @@ from typing import Any, cast
 import torch
 
 from archgrad.api.train_origin import Origin
-from archgrad.api.train_parts import open_training, searched_weights, take_up
+from archgrad.api.train_parts import open_training, searched_form, searched_weights, take_up
 from archgrad.architecture import Architecture
 from archgrad.errors import InputError, several
 from archgrad.network.heads import ForecastEnds, ForecastNetwork
 from archgrad.network.recurrent_build import recurrent_network
 from archgrad.processes import Processes
-from archgrad.recipes.assemble import make_choices
 from archgrad.recipes.forecasting import forecast_supernet
 from archgrad.runs.config import SearchConfig
 from archgrad.supernet.recurrent_forecast import ForecastSupernet
@@ -117,16 +116,15 @@ def searched_forecaster(origin: Origin) -> ForecastSupernet:
     """
     if origin.searched is not None:
         return cast(ForecastSupernet, origin.searched.state.supernet)
-    weights = searched_weights(origin)
-    space, _, _ = make_choices(origin.config)
+    weights, form = searched_weights(origin), searched_form(origin)
     targets = weights["ends.targets"].tolist()
     ends = ForecastEnds(
         weights["ends.mean"].numel(),
-        origin.config.supernet.hidden,
+        form.width,
         len(weights["ends.decoder.bias"]) // len(targets),
         targets,
         anchor=bool(origin.config.data.options().get("anchor", True)),  # as the loaders of series have it
     )
-    supernet = forecast_supernet(origin.config, space, ends, steps=1)
+    supernet = forecast_supernet(origin.config, form, ends, steps=1)
     take_up(supernet, weights, origin)
     return supernet

@@ -7,14 +7,13 @@ from typing import Any, cast
 import torch
 
 from archgrad.api.train_origin import Origin
-from archgrad.api.train_parts import open_training, searched_weights, take_up
+from archgrad.api.train_parts import open_training, searched_form, searched_weights, take_up
 from archgrad.api.train_series import refuse_image_settings
 from archgrad.architecture import Architecture
 from archgrad.errors import InputError
 from archgrad.network.language import LanguageNetwork
 from archgrad.network.recurrent_build import recurrent_network
 from archgrad.processes import Processes
-from archgrad.recipes.assemble import make_choices
 from archgrad.recipes.language import language_supernet
 from archgrad.runs.config import SearchConfig
 from archgrad.supernet.language_inherit import inherit_language_model
@@ -80,8 +79,7 @@ def searched_language_model(origin: Origin) -> LanguageSupernet:
     if origin.searched is not None:
         return cast(LanguageSupernet, origin.searched.state.supernet)
     weights = searched_weights(origin)
-    space, _, _ = make_choices(origin.config)
-    supernet = language_supernet(origin.config, space, len(weights["ends.bias"]), steps=1)
+    supernet = language_supernet(origin.config, searched_form(origin), len(weights["ends.bias"]), steps=1)
     take_up(supernet, weights, origin)
     return supernet
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
 from archgrad.choices import Choices, Relaxation
-from archgrad.engine.state import Parts, SearchState, TaskLike
+from archgrad.engine.growth import Growth
+from archgrad.engine.state import Blueprint, Parts, SearchState, TaskLike
 from archgrad.network.build import fitting_stem
 from archgrad.processes import Processes
 from archgrad.recipes.compatible import check_compatible
 from archgrad.recipes.forecasting import make_forecaster
+from archgrad.recipes.forms import check_steps, first_form, full_space
 from archgrad.recipes.language import make_language_model
 from archgrad.runs.config import SearchConfig
 from archgrad.runs.parts import build_part
 from archgrad.space.cells import Space
+from archgrad.space.form import Form
 from archgrad.supernet.image import ImageSupernet
 from archgrad.tasks.data import Data, find_device, open_data
 from archgrad.tasks.forecasting import ForecastTask
@@ -66,29 +69,43 @@ class Assembled:
             world=processes.world,
             options=config.data.options(),
         )
-        space, relaxation, choices = make_choices(config)
-        torch.manual_seed(config.seed)
+        growth: Growth | None = None if config.growth is None else build_part("growth", config.growth.spec())
+        form = first_form(config, growth)
+        space, relaxation, choices = make_choices(config, form)
         self.task: TaskLike
-        supernet: nn.Module
         if isinstance(self.data, SeriesData):
             std = [self.data.std[target] for target in self.data.targets]
             self.task = ForecastTask(std, loss=loss, metrics=metrics)
-            supernet = make_forecaster(config, space, self.data)
+            series = self.data
+
+            def supernet(form: Form) -> nn.Module:
+                return make_forecaster(config, form, series)
+
         elif isinstance(self.data, TextData):
             twice = config.hypergradient.options.get("method") == "autograd"
             self.task = LanguageTask(loss=loss, metrics=metrics, twice=twice)
-            supernet = make_language_model(config, space, self.data)
+            text = self.data
+
+            def supernet(form: Form) -> nn.Module:
+                return make_language_model(config, form, text)
+
         else:
             self.task = ImageTask.of(self.data, loss=loss, metrics=metrics)
-            supernet = make_supernet(
-                config,
-                space,
-                in_channels=self.data.input_shape[0],
-                classes=len(self.data.classes),
-                mean=self.data.mean,
-                std=self.data.std,
-                stem=fitting_stem(config.supernet.stem, self.data.input_shape),
-            )
+            images = self.data
+
+            def supernet(form: Form) -> nn.Module:
+                return make_supernet(
+                    config,
+                    form,
+                    in_channels=images.input_shape[0],
+                    classes=len(images.classes),
+                    mean=images.mean,
+                    std=images.std,
+                    stem=fitting_stem(config.supernet.stem, images.input_shape),
+                )
+
+        if growth is not None:
+            check_steps(growth, form, full_space(config))
         parts = Parts(
             space=space,
             relaxation=relaxation,
@@ -107,24 +124,38 @@ class Assembled:
             seed=config.seed,
             precision="fp32" if config.precision == "auto" else config.precision,
             processes=processes,
+            growth=growth,
+            blueprint=None if growth is None else _blueprint(form, full_space(config), relaxation, supernet),
         )
-        self.state = SearchState(parts, supernet.to(device), choices.to(device))
+        torch.manual_seed(config.seed)
+        self.state = SearchState(parts, supernet(form).to(device), choices.to(device))
 
 
-def make_choices(config: SearchConfig) -> tuple[Space, Relaxation, Choices]:
-    """Build space, relaxation and the tables in their initial state; enough to derive from a checkpoint."""
+def _blueprint(form: Form, space: Space, relaxation: Relaxation, supernet: Callable[[Form], nn.Module]) -> Blueprint:
+    """Return how a search that grows builds its supernet anew."""
+
+    def build(form: Form, seed: int) -> tuple[nn.Module, Choices]:
+        return supernet(form), Choices(form.space, relaxation, torch.Generator().manual_seed(seed))
+
+    return Blueprint(form, space, build)
+
+
+def make_choices(config: SearchConfig, form: Form | None = None) -> tuple[Space, Relaxation, Choices]:
+    """Build space, relaxation and the tables in their initial state; enough to derive from a checkpoint.
+
+    Args:
+        config: the whole configuration.
+        form: of a search that has grown; the one that a search begins with if None.
+    """
     relaxation: Relaxation = build_part("relaxation", config.relaxation.spec())
-    space: Space = build_part("space", config.space.spec())()
-    wanted = config.supernet.node_norm
-    node_norm = relaxation.needs_node_norm if wanted is None else wanted
-    space = Space(space.name, space.cells, space.skeleton, {**space.network, "node_norm": node_norm})
+    space = (form or first_form(config)).space
     generator = torch.Generator().manual_seed(config.seed)
     return space, relaxation, Choices(space, relaxation, generator)
 
 
 def make_supernet(
     config: SearchConfig,
-    space: Space,
+    form: Form,
     *,
     in_channels: int,
     classes: int,
@@ -136,7 +167,7 @@ def make_supernet(
 
     Args:
         config: the whole configuration.
-        space: as :func:`make_choices` returns it, with its norms settled.
+        form: the cells and the layers.
         in_channels: channels of the images.
         classes: number of classes.
         mean: per channel, of images in [0, 1].
@@ -144,18 +175,20 @@ def make_supernet(
         stem: its name, as :func:`archgrad.network.build.fitting_stem` finds it.
     """
     return ImageSupernet(
-        space,
+        form.space,
         cells=config.supernet.cells,
         channels=config.supernet.channels,
         in_channels=in_channels,
         classes=classes,
         evaluation=config.supernet.evaluation,
         share_features=config.supernet.share_features,
-        node_norm=space.network["node_norm"],
+        node_norm=form.space.network["node_norm"],
         drop_path=config.supernet.drop_path,
         mean=mean,
         std=std,
         stem=stem,
+        layers=form.layers,
+        young=form.young_layers,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from archgrad.errors import InputError
 from archgrad.network.heads import ForecastEnds
 from archgrad.runs.config import SearchConfig
-from archgrad.space.cells import Space
+from archgrad.space.form import Form
 from archgrad.supernet.recurrent import RecurrentSupernet
 from archgrad.supernet.recurrent_forecast import ForecastSupernet
 from archgrad.tasks.windows import SeriesData
@@ -13,47 +13,48 @@ from archgrad.tasks.windows import SeriesData
 __all__ = ["forecast_supernet", "make_forecaster"]
 
 
-def make_forecaster(config: SearchConfig, space: Space, data: SeriesData) -> ForecastSupernet:
+def make_forecaster(config: SearchConfig, form: Form, data: SeriesData) -> ForecastSupernet:
     """Build the supernet of a search on series.
 
     Args:
         config: the whole configuration.
-        space: a recurrent one.
+        form: its cell, of a recurrent space, and its units.
         data: gives window, series, horizon, targets and their units.
 
     Raises:
         InputError: the space holds no recurrent cell.
     """
-    if space.skeleton.form != "time":
+    if form.space.skeleton.form != "time":
         raise InputError(
-            f"{data.name} is forecast by a recurrent cell, and the space {space.name} has none; "
+            f"{data.name} is forecast by a recurrent cell, and the space {form.space.name} has none; "
             f"take --space darts-rnn or --space two-input-rnn."
         )
     steps, inputs = data.input_shape
     ends = ForecastEnds(
-        inputs, config.supernet.hidden, data.horizon, data.targets, mean=data.mean, std=data.std, anchor=data.anchor
+        inputs, form.width, data.horizon, data.targets, mean=data.mean, std=data.std, anchor=data.anchor
     )
-    return forecast_supernet(config, space, ends, steps)
+    return forecast_supernet(config, form, ends, steps)
 
 
-def forecast_supernet(config: SearchConfig, space: Space, ends: ForecastEnds, steps: int) -> ForecastSupernet:
+def forecast_supernet(config: SearchConfig, form: Form, ends: ForecastEnds, steps: int) -> ForecastSupernet:
     """Build the supernet between given ends; enough to take up the weights of a checkpoint.
 
     Args:
         config: the whole configuration.
-        space: a recurrent one.
+        form: its cell, of a recurrent space, and its units.
         ends: what stands before and behind the cell.
         steps: time steps of a window; no weight depends on it.
     """
     settings = config.supernet
     core = RecurrentSupernet(
-        space,
+        form.space,
         inputs=len(ends.mean),
-        hidden=settings.hidden,
+        hidden=form.width,
         steps=steps,
         evaluation=settings.evaluation,
         node_norm=settings.node_norm is not False,
         dropout_input=settings.dropout_input,
         dropout_hidden=settings.dropout_hidden,
+        young=form.young_nodes,
     )
     return ForecastSupernet(core, ends)

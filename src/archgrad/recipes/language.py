@@ -5,7 +5,7 @@ from __future__ import annotations
 from archgrad.errors import InputError
 from archgrad.network.language import LanguageEnds
 from archgrad.runs.config import SearchConfig
-from archgrad.space.cells import Space
+from archgrad.space.form import Form
 from archgrad.supernet.recurrent import RecurrentSupernet
 from archgrad.supernet.recurrent_language import LanguageSupernet
 from archgrad.tasks.text_streams import TextData
@@ -13,52 +13,53 @@ from archgrad.tasks.text_streams import TextData
 __all__ = ["language_supernet", "make_language_model"]
 
 
-def make_language_model(config: SearchConfig, space: Space, data: TextData) -> LanguageSupernet:
+def make_language_model(config: SearchConfig, form: Form, data: TextData) -> LanguageSupernet:
     """Build the supernet of a search on text.
 
     Args:
         config: the whole configuration.
-        space: a recurrent one.
+        form: its cell, of a recurrent space, and its units.
         data: gives window and vocabulary.
 
     Raises:
         InputError: the space holds no recurrent cell.
     """
-    if space.skeleton.form != "time":
+    if form.space.skeleton.form != "time":
         raise InputError(
-            f"{data.name} is read by a recurrent cell, and the space {space.name} has none; "
+            f"{data.name} is read by a recurrent cell, and the space {form.space.name} has none; "
             f"take --space darts-rnn or --space two-input-rnn."
         )
     tokens = len(data.vocabulary.tokens)
-    return language_supernet(config, space, tokens, data.window, data.vocabulary_number)
+    return language_supernet(config, form, tokens, data.window, data.vocabulary_number)
 
 
 def language_supernet(
-    config: SearchConfig, space: Space, tokens: int, steps: int, vocabulary: int = 0
+    config: SearchConfig, form: Form, tokens: int, steps: int, vocabulary: int = 0
 ) -> LanguageSupernet:
     """Build the supernet for a vocabulary; enough to take up the weights of a checkpoint.
 
     Args:
         config: the whole configuration.
-        space: a recurrent one.
+        form: its cell, of a recurrent space, and its units.
         tokens: size of the vocabulary.
         steps: time steps of a window; no weight depends on it.
         vocabulary: a number that tells vocabularies apart.
     """
     settings = config.supernet
     core = RecurrentSupernet(
-        space,
-        inputs=settings.hidden,
-        hidden=settings.hidden,
+        form.space,
+        inputs=form.width,
+        hidden=form.width,
         steps=steps,
         evaluation=settings.evaluation,
         node_norm=settings.node_norm is not False,
         dropout_input=settings.dropout_input,
         dropout_hidden=settings.dropout_hidden,
+        young=form.young_nodes,
     )
     ends = LanguageEnds(
         tokens,
-        settings.hidden,
+        form.width,
         dropout_embedding=settings.dropout_embedding,
         dropout_output=settings.dropout_output,
         slowness=settings.slowness,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from archgrad import registry
+from archgrad.recipes.growing import RECURRENT_START
 from archgrad.recipes.text import TEXT_LAYER, TEXTS
 from archgrad.runs.layers import Layer, over, tidy
 
@@ -36,10 +37,10 @@ def is_recurrent_space(name: str) -> bool:
 def recurrent_layer(recipe: Layer, above: Sequence[Layer], series: bool = False) -> dict[str, Any]:
     """Return the layer that a recipe for images needs over it when a recurrent cell is searched; empty if none is.
 
-    One edge a node is kept (DARTS, recurrent cells), the recipe's wish about ``none`` goes over to the space, and the
-    weights learn with a larger rate and a tighter clip, as recurrent networks do (a reconstruction: DARTS' own values,
-    rate 20 and clip 0.25, are for its language model, and are what text gets). The found cell trains as
-    :data:`TRAINING` says, on text as :data:`archgrad.recipes.text.TEXT_TRAINING`.
+    One edge a node is kept (DARTS, recurrent cells), a cell that grows starts with 2 nodes, the recipe's wish about
+    ``none`` goes over to the space, and the weights learn with a larger rate and a tighter clip, as recurrent networks
+    do (a reconstruction: DARTS' own values, rate 20 and clip 0.25, are for its language model, and are what text gets).
+    The found cell trains as :data:`TRAINING` says, on text as :data:`archgrad.recipes.text.TEXT_TRAINING`.
 
     Args:
         recipe: the recipe's settings.
@@ -66,6 +67,8 @@ def recurrent_layer(recipe: Layer, above: Sequence[Layer], series: bool = False)
     layer["train"] = dict(TRAINING)
     if own.get("layout", {}).get("name") == "engines-at":
         layer["layout"] = {"name": "engines-at", "last": ENGINES}
+    if own.get("growth"):
+        layer["growth"] = {"name": own["growth"]["name"], "start": RECURRENT_START}
     if own.get("derivation", {}).get("name", "top-edges") == "top-edges":
         layer["derivation"] = {"name": "top-edges", "k": 1}
     return over(layer, TEXT_LAYER) if kind in TEXTS else layer

@@ -15,6 +15,7 @@ from archgrad.network.image import entrances
 from archgrad.network.modules import STEMS
 from archgrad.network.residual import LastNorm
 from archgrad.space.cells import CellSpace, Space
+from archgrad.space.skeleton import Layer
 from archgrad.supernet import fast_cell, fast_plain, reference
 from archgrad.supernet.fast import use_fast_depthwise
 from archgrad.supernet.plan import make_plan
@@ -103,6 +104,8 @@ class ImageSupernet(nn.Module):
         mean: per channel, of images in [0, 1].
         std: per channel.
         stem: "plain" keeps the images' sides, "imagenet" leaves an eighth of them to the first cell.
+        layers: in place of those that the skeleton makes of ``cells`` and ``channels``: of a supernet that has grown.
+        young: indices of layers that a gate bypasses until they have grown up.
 
     Raises:
         InputError: a size is not positive, or an unknown evaluation or stem.
@@ -123,6 +126,8 @@ class ImageSupernet(nn.Module):
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         stem: str = "plain",
+        layers: Sequence[Layer] = (),
+        young: Sequence[int] = (),
     ) -> None:
         super().__init__()
         if evaluation not in EVALUATIONS:
@@ -136,8 +141,10 @@ class ImageSupernet(nn.Module):
             if value < 1:
                 raise InputError(f"supernet.{name} is {value}; it must be at least 1.")
         self.space, self.drop_path, self.stem_name = space, drop_path, stem
-        self.layers = space.skeleton.layers(cells, channels)
-        width = space.skeleton.stem_channels(stem, channels)
+        self.layers = tuple(layers) or space.skeleton.layers(cells, channels)
+        width = space.skeleton.stem_channels(stem, self.layers[0].channels)
+        self.young = tuple(young)
+        self.gates = nn.ParameterList(torch.zeros(()) for _ in self.young)
         self.stem: Any = STEMS[stem](in_channels, width, mean, std)
         self.cells = nn.ModuleList()
         sources, reduced = [width] * 2, self.stem.halves
@@ -177,11 +184,21 @@ class ImageSupernet(nn.Module):
         """
         x = x.contiguous(memory_format=torch.channels_last)
         previous, current = self.stem.states(x)
-        for cell, mixing in zip(self.cells, self.per_layer(mixings), strict=True):
+        for layer, (cell, mixing) in enumerate(zip(self.cells, self.per_layer(mixings), strict=True)):
             inputs = [previous, current][-len(cell.preprocess) :]  # type: ignore[arg-type]
-            previous, current = current, cell(inputs, mixing, self.drop_path)
+            states = current, cell(inputs, mixing, self.drop_path)
+            previous, current = self._bypassed(layer, (previous, current), states)
         out: Tensor = self.classifier(self.last(current).mean(dim=(2, 3)))
         return out
+
+    def _bypassed(
+        self, layer: int, before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Return what the next layer reads: behind a young one (1 - g) of what it would read without it."""
+        if layer not in self.young:
+            return after
+        gate = self.gates[self.young.index(layer)]
+        return (1.0 - gate) * before[0] + gate * after[0], (1.0 - gate) * before[1] + gate * after[1]
 
     def per_layer(self, mixings: Mixings) -> list[Mixing]:
         """Return the mixing of every layer.
