@@ -11,10 +11,11 @@ from torch import Tensor
 
 from archgrad.api.forecasts import measure_series
 from archgrad.api.reopened import BATCH, open_again
+from archgrad.api.texts import measure_text
 from archgrad.api.train_result import TrainResult
 from archgrad.api.trained import find_trained
 from archgrad.errors import InputError, unknown
-from archgrad.network.kinds import ForecastKind, ImageKind, Network, kind_of
+from archgrad.network.kinds import ForecastKind, ImageKind, LanguageKind, Network, kind_of
 from archgrad.tasks.batches import as_float
 from archgrad.tasks.data import find_device
 from archgrad.tasks.image import ImageTask, Measure
@@ -82,6 +83,7 @@ def _measure_images(
 MEASURES: dict[str, Callable[..., dict[str, float]]] = {
     ImageKind.name: _measure_images,
     ForecastKind.name: measure_series,
+    LanguageKind.name: measure_text,
 }
 
 

@@ -60,7 +60,8 @@ def export(
         to: "onnx", "torch" (a ``torch.export`` program) or "python" (one .py beside a .safetensors).
         out: a folder, or a file with the right ending; RUN/export if not given. Files that are there are replaced.
         device: where a ``torch.export`` program runs; the other two are not bound to a device.
-        input_shape: (C, H, W) of one image, (T, F) of a window; only for a network that does not come from a run.
+        input_shape: (C, H, W) of one image, (T, F) of a window, (T,) of a text; only for a network
+            that does not come from a run.
 
     Returns:
         The files and how far their scores are from the network's.
@@ -117,7 +118,7 @@ def _from_module(network: nn.Module, input_shape: Sequence[int] | None) -> tuple
     example = face.shape(blueprint)
     shape = example.known if input_shape is None else tuple(input_shape)
     if shape is None or len(shape) != len(example.like):
-        raise InputError(f"Say which {face.inputs} the network takes {example.words}: input_shape={example.like}.")
+        raise InputError(f"Say which {face.inputs[0]} the network takes {example.words}: input_shape={example.like}.")
     return network, {face.names: face.numbered(blueprint), "input_shape": list(shape)}, None
 
 

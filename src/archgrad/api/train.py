@@ -59,8 +59,9 @@ def train(
     Args:
         run_or_architecture: a run directory, an architecture file, the name of a published cell, an
             :class:`Architecture`, or what :func:`archgrad.search` returned.
-        data: a SPEC (``csv:PATH``, ``macro``, ``text:PATH`` or ``pydoc`` for a recurrent cell); of images also a pair of tensors (images,
-            labels), a ``DataLoader`` or a map-style data set; of series a pandas frame or rows of numbers.
+        data: a SPEC (``csv:PATH``, ``macro``, ``text:PATH`` or ``pydoc`` for a recurrent cell); of images also a pair
+            of tensors (images, labels), a ``DataLoader`` or a map-style data set; of series a pandas frame or rows of
+            numbers.
         epochs: passes over the training part.
         cells: cells in the stack.
         channels: channels of the first cell's nodes.

@@ -18,6 +18,7 @@ __all__ = [
     "SeedOption",
     "SetOption",
     "SourceArgument",
+    "TableOption",
     "examples",
 ]
 
@@ -32,7 +33,11 @@ SourceArgument = Annotated[
 ]
 DataOption = Annotated[
     str | None,
-    typer.Option("--data", metavar="SPEC", help="What to learn from: digits, cifar10:PATH, imagefolder:PATH."),
+    typer.Option(
+        "--data",
+        metavar="SPEC",
+        help="Such as digits, cifar10:PATH, imagefolder:PATH, macro, csv:PATH, pydoc, text:PATH.",
+    ),
 ]
 SeedOption = Annotated[int | None, typer.Option("--seed", metavar="N", help="Of everything random.")]
 DeviceOption = Annotated[
@@ -49,6 +54,12 @@ PluginOption = Annotated[
 ]
 RunOption = Annotated[Path | None, typer.Option("--run", metavar="DIR", help="Where to write the run.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with the run from its newest whole checkpoint.")]
+TableOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--table", metavar="FILE", help="CSV of trained cells to look derived ones up in (space nasbench201)."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
 
 

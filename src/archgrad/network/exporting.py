@@ -1,8 +1,8 @@
 """A trained network in the forms that other programs run, each compared with the network before it is handed out.
 
-Every form takes any number of images of one shape, or of windows of one length. What comes out is bytes or a
-difference: who calls decides where
-files go, and nothing is written before it was found to be right.
+Every form takes any number of images of one shape, of windows of one length, or of tokens with the states before them.
+What comes out is bytes or a difference: who calls decides where files go, and nothing is written before it was found to
+be right.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ __all__ = ["BATCHES", "TOLERANCE", "check_standalone", "export_onnx", "export_pr
 BATCHES = (1, 2, 5)
 """Numbers of examples that an exported network is compared on: a batch size that got frozen in would show."""
 
+Tensors = tuple[Tensor, ...]
+
 TOLERANCE = 1e-5
 """Largest difference of a score, relative to the largest score where that is above 1."""
 
@@ -50,9 +52,13 @@ spec = importlib.util.spec_from_file_location("standalone", sys.argv[1])
 standalone = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(standalone)
 standalone.torch.set_num_threads(int(sys.argv[3]))
-network, images = standalone.load(), standalone.read_safetensors(sys.argv[2])
+network, inputs = standalone.load(), standalone.read_safetensors(sys.argv[2])
+count, found = 1 + max(int(name.split(".")[1]) for name in inputs), []
 with standalone.torch.no_grad():
-    print(json.dumps([network(images[str(index)]).tolist() for index in range(len(images))]))
+    for index in range(len(inputs) // count):
+        given = network(*(inputs[f"{index}.{place}"] for place in range(count)))
+        found.append([given.tolist()] if hasattr(given, "tolist") else [each.tolist() for each in given])
+print(json.dumps(found))
 """
 
 
@@ -78,13 +84,13 @@ def inference_copy(network: nn.Module, device: str | torch.device = "cpu") -> Ne
 def export_onnx(network: Network, input_shape: Sequence[int], names: Sequence[str]) -> tuple[bytes, float]:
     """Return the network as an ONNX file, such as "images" [batch, C, H, W] -> "logits" [batch, classes].
 
-    The file has passed ONNX's checker, and ONNX Runtime gave the network's outputs. The names of classes or series
-    are in its metadata, as JSON, see :mod:`archgrad.network.faces`.
+    The file has passed ONNX's checker, and ONNX Runtime gave the network's outputs. The names of classes, series or
+    tokens are in its metadata, as JSON, see :mod:`archgrad.network.faces`.
 
     Args:
         network: what :func:`inference_copy` returned, on the CPU.
-        input_shape: (C, H, W) of one image, (T, F) of a window.
-        names: of the classes, or of the series.
+        input_shape: (C, H, W) of one image, (T, F) of a window, (T,) of a text.
+        names: of the classes, of the series, or of the tokens.
 
     Returns:
         The file's bytes, and the largest difference of a score.
@@ -104,16 +110,18 @@ def export_onnx(network: Network, input_shape: Sequence[int], names: Sequence[st
         ) from error
     examples, expected = _reference(network, input_shape)
     face = face_of(network.blueprint)
+    batch = torch.export.Dim("batch")
+    shapes = tuple({0: batch} for _ in face.inputs)
     with torch.no_grad(), _torch_noise_off():
         program = cast(
             "torch.onnx.ONNXProgram",  # with dynamo=True it is never None
             torch.onnx.export(
-                network,
-                (examples[1],),
+                face.program(network),
+                examples[1],
                 dynamo=True,
-                dynamic_shapes=({0: torch.export.Dim("batch")},),
-                input_names=[face.inputs],
-                output_names=[face.outputs],
+                dynamic_shapes=shapes,
+                input_names=list(face.inputs),
+                output_names=list(face.outputs),
                 verbose=False,
             ),
         )
@@ -128,8 +136,9 @@ def export_onnx(network: Network, input_shape: Sequence[int], names: Sequence[st
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
-    def run(batch: Tensor) -> Tensor:
-        return torch.from_numpy(session.run([face.outputs], {face.inputs: batch.numpy()})[0])
+    def run(*batch: Tensor) -> list[Tensor]:
+        given = {name: tensor.numpy() for name, tensor in zip(face.inputs, batch, strict=True)}
+        return [torch.from_numpy(output) for output in session.run(list(face.outputs), given)]
 
     return data, _difference("ONNX file", run, examples, expected, face.unit(network.blueprint))
 
@@ -142,8 +151,8 @@ def export_program(network: Network, input_shape: Sequence[int], names: Sequence
 
     Args:
         network: what :func:`inference_copy` returned; the program runs on its device.
-        input_shape: (C, H, W) of one image, (T, F) of a window.
-        names: of the classes, or of the series.
+        input_shape: (C, H, W) of one image, (T, F) of a window, (T,) of a text.
+        names: of the classes, of the series, or of the tokens.
 
     Returns:
         The bytes of the .pt2 file, and the largest difference of a score.
@@ -155,8 +164,10 @@ def export_program(network: Network, input_shape: Sequence[int], names: Sequence
     examples, expected = _reference(network, input_shape)
     face = face_of(network.blueprint)
     notes = face.notes(network.blueprint, names)
+    batch = torch.export.Dim("batch")
+    shapes = tuple({0: batch} for _ in face.inputs)
     with torch.no_grad():
-        program = torch.export.export(network, (examples[1],), dynamic_shapes=({0: torch.export.Dim("batch")},))
+        program = torch.export.export(face.program(network), examples[1], dynamic_shapes=shapes)
         for node in program.graph.nodes:
             node.meta.pop("stack_trace", None)  # paths of this machine
         file = io.BytesIO()
@@ -181,10 +192,11 @@ def check_standalone(path: Path, network: Network, input_shape: Sequence[int]) -
     """
     from safetensors.torch import save
 
-    examples, expected = _reference(network, input_shape)
+    examples, expected = _reference(network, input_shape, whole=True)
     with tempfile.TemporaryDirectory(prefix="archgrad-") as folder:
         inputs = Path(folder) / "images.safetensors"
-        write_atomically(inputs, save({str(index): batch for index, batch in enumerate(examples)}))
+        named = {f"{i}.{j}": tensor for i, batch in enumerate(examples) for j, tensor in enumerate(batch)}
+        write_atomically(inputs, save({name: tensor.contiguous() for name, tensor in named.items()}))
         threads = str(torch.get_num_threads())
         words = [sys.executable, "-I", "-B", "-c", _CHILD, str(path.absolute()), str(inputs), threads]
         child = subprocess.run(words, cwd=folder, capture_output=True, text=True, encoding="utf-8", check=False)
@@ -193,38 +205,56 @@ def check_standalone(path: Path, network: Network, input_shape: Sequence[int]) -
         raise RunError(f"The standalone file does not run in a fresh interpreter: {last[0]}")
     unit = face_of(network.blueprint).unit(network.blueprint)
     outputs = iter(json.loads(child.stdout.splitlines()[-1]))
-    return _difference("standalone file", lambda _: torch.tensor(next(outputs)), examples, expected, unit)
+
+    def run(*_: Tensor) -> list[Tensor]:
+        return [torch.tensor(output) for output in next(outputs)]
+
+    return _difference("standalone file", run, examples, expected, unit)
 
 
-def _reference(network: Network, input_shape: Sequence[int]) -> tuple[list[Tensor], list[Tensor]]:
-    """Return batches of random examples, the same ones every time, and the network's outputs for them."""
+def _reference(
+    network: Network, input_shape: Sequence[int], whole: bool = False
+) -> tuple[list[Tensors], list[Tensors]]:
+    """Return batches of random examples, the same ones every time, and the network's outputs for them.
+
+    Args:
+        network: what is exported.
+        input_shape: of one example.
+        whole: whether the network itself is asked, not what programs keep of it.
+    """
     device, face = next(network.parameters()).device, face_of(network.blueprint)
     generator = torch.Generator().manual_seed(0)
     try:
-        examples = [face.example(network.blueprint, input_shape, batch, generator).to(device) for batch in BATCHES]
+        examples = [face.example(network.blueprint, input_shape, batch, generator) for batch in BATCHES]
+        examples = [tuple(t.to(device) for t in (face.unfolded(each) if whole else each)) for each in examples]
+        asked = network if whole else face.program(network)
         with torch.no_grad():
-            expected = [network(batch) for batch in examples]
+            expected = [_tensors(asked(*batch)) for batch in examples]
     except RuntimeError as error:
         raise InputError(
-            f"The network does not take {face.inputs} of the shape {tuple(input_shape)}; it "
+            f"The network does not take {face.inputs[0]} of the shape {tuple(input_shape)}; it "
             f"{face.takes(network.blueprint)}. ({error})"
         ) from error
-    if not all(bool(scores.isfinite().all()) for scores in expected):
+    if not all(bool(output.isfinite().all()) for outputs in expected for output in outputs):
         raise RunError("The network itself gives scores that are not finite, so it was not exported. Train it again.")
     return examples, expected
 
 
 def _difference(
     what: str,
-    run: Callable[[Tensor], Any],
-    examples: list[Tensor],
-    expected: list[Tensor],
+    run: Callable[..., Any],
+    examples: list[Tensors],
+    expected: list[Tensors],
     unit: Tensor | None = None,
 ) -> float:
     """Return the largest difference, in units, between what ``run`` gives and what is expected, if it is small."""
     largest = 0.0
-    for batch, scores in zip(examples, expected, strict=True):
-        given = run(batch)
+    pairs = [
+        pair
+        for batch, outputs in zip(examples, expected, strict=True)
+        for pair in zip(_tensors(run(*batch)), outputs, strict=True)
+    ]
+    for given, scores in pairs:
         if given.shape != scores.shape:
             raise RunError(f"The {what} gives scores of shape {tuple(given.shape)} instead of {tuple(scores.shape)}.")
         scale = torch.ones_like(scores) if unit is None else unit.to(scores)
@@ -237,6 +267,11 @@ def _difference(
             )
         largest = max(largest, difference)
     return largest
+
+
+def _tensors(output: Any) -> Tensors:
+    """Return outputs as a tuple, also where there is one alone."""
+    return (output,) if isinstance(output, Tensor) else tuple(output)
 
 
 @contextmanager

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from archgrad.network.kinds import ForecastKind, ImageKind, kind_of
+from archgrad.network.kinds import ForecastKind, ImageKind, LanguageKind, kind_of
+from archgrad.network.language import LanguageStep
 
-__all__ = ["FACES", "Example", "Face", "ForecastFace", "ImageFace", "face_of"]
+__all__ = ["FACES", "Example", "Face", "ForecastFace", "ImageFace", "LanguageFace", "face_of"]
 
 Blueprint = Mapping[str, Any]
 
@@ -42,6 +43,25 @@ _FORECAST_HEAD = '''\
 '''
 
 
+_LANGUAGE_HEAD = '''\
+"""A language model, made by archgrad {version}. This file and {name}.safetensors are all it takes.
+
+    import torch
+    from {name} import VOCABULARY, load
+
+    network = load()  # a torch.nn.Module in evaluation mode; reads {name}.safetensors beside this file
+    tokens, state = [VOCABULARY.index("<eos>")], None
+    with torch.no_grad():
+        for _ in range({shape}):
+            scores, state = network(torch.tensor([tokens[-1:]]), state)  # tokens [T, N] -> [T, N, {count}], [N, units]
+            tokens.append(int(torch.multinomial(scores[-1, 0].softmax(0), 1)))
+    print(" ".join(VOCABULARY[token] for token in tokens))
+"""
+'''
+
+Examples = tuple[Tensor, ...]
+
+
 @dataclass(frozen=True)
 class Example:
     """The shape of one input of a network that somebody built.
@@ -60,9 +80,9 @@ class Example:
 class Face(Protocol):
     """The outside of one kind of network."""
 
-    inputs: str
-    """What goes in."""
-    outputs: str
+    inputs: tuple[str, ...]
+    """What goes in; the first dimension of each is the batch."""
+    outputs: tuple[str, ...]
     """What comes out."""
     names: str
     """What the names in the metadata are names of."""
@@ -77,8 +97,16 @@ class Face(Protocol):
         """Return what an exported file says beside the network, as plain data."""
         ...
 
-    def example(self, blueprint: Blueprint, shape: Sequence[int], batch: int, random: torch.Generator) -> Tensor:
-        """Return a random input such as the network may get."""
+    def program(self, network: Any) -> nn.Module:
+        """Return what ONNX and ``torch.export`` keep of a network; the Python file keeps the network itself."""
+        ...
+
+    def example(self, blueprint: Blueprint, shape: Sequence[int], batch: int, random: torch.Generator) -> Examples:
+        """Return a random input such as :meth:`program` may get, one tensor for each of ``inputs``."""
+        ...
+
+    def unfolded(self, example: Examples) -> Examples:
+        """Return an example for the network itself, made of one for :meth:`program`."""
         ...
 
     def unit(self, blueprint: Blueprint) -> Tensor:
@@ -102,8 +130,8 @@ class Face(Protocol):
 class ImageFace:
     """Images [batch, C, H, W] -> logits [batch, classes]."""
 
-    inputs: str = "images"
-    outputs: str = "logits"
+    inputs: tuple[str, ...] = ("images",)
+    outputs: tuple[str, ...] = ("logits",)
     names: str = "classes"
     parts: tuple[str, ...] = ("modules", "residual", "image", "reading")
     network: str = "ImageNetwork"
@@ -113,9 +141,18 @@ class ImageFace:
         """Return the names of the classes."""
         return {"classes": list(names)}
 
-    def example(self, blueprint: Blueprint, shape: Sequence[int], batch: int, random: torch.Generator) -> Tensor:
+    def program(self, network: Any) -> nn.Module:
+        """Return the network."""
+        whole: nn.Module = network
+        return whole
+
+    def example(self, blueprint: Blueprint, shape: Sequence[int], batch: int, random: torch.Generator) -> Examples:
         """Return random images."""
-        return torch.rand(batch, *shape, generator=random)
+        return (torch.rand(batch, *shape, generator=random),)
+
+    def unfolded(self, example: Examples) -> Examples:
+        """Return the example."""
+        return example
 
     def unit(self, blueprint: Blueprint) -> Tensor:
         """Return 1: scores have no unit."""
@@ -138,8 +175,8 @@ class ImageFace:
 class ForecastFace:
     """Windows [batch, T, F] -> forecasts [batch, horizon, targets], both in the data's units."""
 
-    inputs: str = "windows"
-    outputs: str = "forecasts"
+    inputs: tuple[str, ...] = ("windows",)
+    outputs: tuple[str, ...] = ("forecasts",)
     names: str = "series"
     parts: tuple[str, ...] = ("recurrent", "recurrent_cells", "heads", "reading")
     network: str = "ForecastNetwork"
@@ -149,10 +186,19 @@ class ForecastFace:
         """Return the names of the series and of those that are forecast."""
         return {"series": list(names), "targets": [names[target] for target in blueprint["targets"]]}
 
-    def example(self, blueprint: Blueprint, shape: Sequence[int], batch: int, random: torch.Generator) -> Tensor:
+    def program(self, network: Any) -> nn.Module:
+        """Return the network."""
+        whole: nn.Module = network
+        return whole
+
+    def unfolded(self, example: Examples) -> Examples:
+        """Return the example."""
+        return example
+
+    def example(self, blueprint: Blueprint, shape: Sequence[int], batch: int, random: torch.Generator) -> Examples:
         """Return windows with the means and spreads that the network was trained on."""
         standard = torch.randn(batch, *shape, generator=random)
-        return standard * torch.tensor(blueprint["std"] or 1.0) + torch.tensor(blueprint["mean"] or 0.0)
+        return (standard * torch.tensor(blueprint["std"] or 1.0) + torch.tensor(blueprint["mean"] or 0.0),)
 
     def unit(self, blueprint: Blueprint) -> Tensor:
         """Return the targets' spreads, so that a series of large numbers does not hide the others."""
@@ -172,7 +218,63 @@ class ForecastFace:
         return list(blueprint.get("series") or map(str, range(blueprint["recurrence"]["inputs"])))
 
 
-FACES: dict[str, Face] = {ImageKind.name: ImageFace(), ForecastKind.name: ForecastFace()}
+@dataclass
+class LanguageFace:
+    """One step of a language model: token [batch], state [batch, units] -> scores [batch, vocabulary], next state."""
+
+    inputs: tuple[str, ...] = ("token", "state")
+    outputs: tuple[str, ...] = ("scores", "next_state")
+    names: str = "vocabulary"
+    parts: tuple[str, ...] = ("recurrent", "recurrent_cells", "language", "reading")
+    network: str = "LanguageNetwork"
+    head: str = _LANGUAGE_HEAD
+
+    def notes(self, blueprint: Blueprint, names: Sequence[str]) -> dict[str, Any]:
+        """Return the tokens of the vocabulary, and how many numbers a state has."""
+        return {"vocabulary": list(names), "state_width": _state_width(blueprint)}
+
+    def program(self, network: Any) -> nn.Module:
+        """Return one step of the model."""
+        return LanguageStep(network).eval()
+
+    def example(self, blueprint: Blueprint, shape: Sequence[int], batch: int, random: torch.Generator) -> Examples:
+        """Return random tokens and small states."""
+        token = torch.randint(blueprint["tokens"], (batch,), generator=random)
+        return token, 0.1 * torch.randn(batch, _state_width(blueprint), generator=random)
+
+    def unfolded(self, example: Examples) -> Examples:
+        """Return the tokens as a text of one step."""
+        token, state = example
+        return token[None], state
+
+    def unit(self, blueprint: Blueprint) -> Tensor:
+        """Return 1: scores have no unit."""
+        return torch.ones(())
+
+    def takes(self, blueprint: Blueprint) -> str:
+        """Say what the network takes."""
+        return f"takes tokens from 0 to {blueprint['tokens'] - 1}"
+
+    def shape(self, blueprint: Blueprint) -> Example:
+        """Return the length of a window; every other will do as well."""
+        window = blueprint.get("window") or 35
+        return Example((window,), (window,), "(tokens,)")
+
+    def numbered(self, blueprint: Blueprint) -> list[str]:
+        """Return the tokens' numbers."""
+        return [str(number) for number in range(blueprint["tokens"])]
+
+
+def _state_width(blueprint: Blueprint) -> int:
+    core = blueprint["recurrence"]
+    return int(core["hidden"]) * (2 if core.get("lstm") else 1)
+
+
+FACES: dict[str, Face] = {
+    ImageKind.name: ImageFace(),
+    ForecastKind.name: ForecastFace(),
+    LanguageKind.name: LanguageFace(),
+}
 
 
 def face_of(blueprint: Blueprint) -> Face:

@@ -16,7 +16,15 @@ from torch.nn import functional
 from archgrad.network.recurrent import variational_mask
 from archgrad.network.recurrent_cells import Recurrence
 
-__all__ = ["LanguageEnds", "LanguageNetwork", "LstmRecurrence", "Reading", "activation_square", "slowness"]
+__all__ = [
+    "LanguageEnds",
+    "LanguageNetwork",
+    "LanguageStep",
+    "LstmRecurrence",
+    "Reading",
+    "activation_square",
+    "slowness",
+]
 
 
 def slowness(states: Tensor) -> Tensor:
@@ -184,3 +192,25 @@ class LanguageNetwork(nn.Module):
     def read(self, tokens: Tensor, hidden: Tensor | None = None) -> Reading:
         """Return what the scores of the next tokens follow from; arguments as in :meth:`forward`."""
         return self.ends.leave(*self.core(self.ends.enter(tokens), hidden))
+
+
+class LanguageStep(nn.Module):
+    """One step of a language model: (token, state) -> (scores of the next token, state), for programs that go by steps.
+
+    Args:
+        network: the model; its weights are shared.
+    """
+
+    def __init__(self, network: LanguageNetwork) -> None:
+        super().__init__()
+        self.network, self.blueprint = network, network.blueprint
+
+    def forward(self, token: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the scores of the next token [N, V] and the state behind this one.
+
+        Args:
+            token: int64 [N].
+            state: before it, [N, state_width]; zeros at the beginning of a text.
+        """
+        scores, last = self.network(token[None], state)
+        return scores[0], last

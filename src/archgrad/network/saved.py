@@ -82,7 +82,8 @@ def _metadata(data: bytes, path: str | Path) -> dict[str, Any]:
     kind = KINDS.get(str(metadata["blueprint"].get("kind", "image"))) if complete else None
     if kind is None or not all(_are(entry, metadata.get(name)) for name, entry in kind.noted.items()):
         raise InputError(
-            f"{path} is damaged: its header lacks the blueprint, the names of classes, series or tokens, or the input's shape."
+            f"{path} is damaged: its header lacks the blueprint, the names of classes, series or tokens, or the "
+            "input's shape."
         )
     found: dict[str, Any] = metadata
     return found

@@ -72,7 +72,7 @@ def write_standalone(
 
     Args:
         network: the trained network; its tensors are written as they are.
-        metadata: ``blueprint``, ``classes`` or ``series``, and ``input_shape`` as in model.safetensors.
+        metadata: ``blueprint``, ``classes``, ``series`` or ``vocabulary``, and ``input_shape`` as in model.safetensors.
         folder: where to; it is made if it is missing.
         name: of both files; the name under which the module is imported.
 
@@ -104,7 +104,7 @@ def standalone_source(metadata: Mapping[str, Any], name: str = "network") -> str
     """Return the text of the standalone file.
 
     Args:
-        metadata: ``blueprint``, ``classes`` or ``series``, and ``input_shape`` as in model.safetensors.
+        metadata: ``blueprint``, ``classes``, ``series`` or ``vocabulary``, and ``input_shape`` as in model.safetensors.
         name: of the file.
 
     Raises:

@@ -201,8 +201,8 @@ def train_network(
         )
     if settings.average_after and not state.kind.held_out:
         raise InputError(
-            "train.average_after waits for the validation loss to stop falling, and networks of this kind train on that "
-            "part too; it is for language models. Set train.average_after=0."
+            "train.average_after waits for the validation loss to stop falling, and networks of this kind train on "
+            "that part too; it is for language models. Set train.average_after=0."
         )
     loss_of, processes = task.training_loss(settings.label_smoothing), processes or Processes()
     batches = data.steps(part)

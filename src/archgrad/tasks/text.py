@@ -79,7 +79,8 @@ def split_text(text: str, shares: tuple[float, ...]) -> tuple[str, ...]:
         wanted = max(begin, round(reached * len(text)))
         # a line that is longer than a tenth of the piece would take too much of the next one
         most = wanted + max(1, round(share * len(text)) // 10)
-        end = text.find("\n", wanted, most)
+        # from one character before on: where a line ends just there, it is whole
+        end = text.find("\n", max(begin, wanted - 1), most)
         if end < 0:
             end = text.find(" ", wanted, most)
         end = wanted if end < 0 else end + 1

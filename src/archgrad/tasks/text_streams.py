@@ -65,6 +65,7 @@ class TextData:
                 f"The choices' share of the training data must be at least 0 and below 1, got {choice_share}."
             )
         self.raw, self.name, self.fingerprint = raw, name, raw.fingerprint
+        self._choice_share, self._device = choice_share, device
         self.window, self.seed, self.batch = raw.window, seed, batch
         self.rank, self.world = rank, world
         self.input_shape: tuple[int, ...] = (raw.window,)
@@ -75,7 +76,8 @@ class TextData:
         middle = round(len(train) * (1 - choice_share))
         self._tokens["weights"] = train[:middle]
         self._tokens["choices"] = train[middle:] if choice_share else train
-        short = [part for part in PARTS if len(self._tokens[part]) < 2 * world]
+        least = {"validation": 1, "test": 1}  # all others are read in streams, each a token and the next one at least
+        short = [part for part in PARTS if len(self._tokens[part]) < least.get(part, 2 * world)]
         if short:
             raise InputError(f"The text of {raw.name} is too short: nothing is left for {' and '.join(short)}.")
         self._tokens = {part: tokens.to(device) for part, tokens in self._tokens.items()}
@@ -84,6 +86,20 @@ class TextData:
     def vocabulary_number(self) -> int:
         """A number that tells vocabularies apart: equal ones have the same tokens in the same order."""
         return seed_of("vocabulary", *self.vocabulary.tokens)
+
+    def read_with(self, vocabulary: Vocabulary) -> TextData:
+        """Return the same text in the tokens of a network that was trained before."""
+        return TextData(
+            self.raw,
+            name=self.name,
+            seed=self.seed,
+            batch=self.batch,
+            choice_share=self._choice_share,
+            device=self._device,
+            rank=self.rank,
+            world=self.world,
+            vocabulary=vocabulary,
+        )
 
     def size(self, part: str) -> int:
         """Return the number of tokens in a part."""
