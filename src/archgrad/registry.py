@@ -15,17 +15,22 @@ __all__ = ["PARTS", "get", "names", "register"]
 
 PARTS: dict[str, dict[str, Any]] = {
     "recipe": {
+        "beta-darts": "archgrad.recipes.beta_darts:BETA_DARTS",
         "constrained": "archgrad.recipes.constrained:CONSTRAINED",
         "constrained-admm": "archgrad.recipes.constrained:CONSTRAINED_ADMM",
         "darts": "archgrad.recipes.darts:DARTS",
+        "darts-minus": "archgrad.recipes.darts_minus:DARTS_MINUS",
         "darts-prime": "archgrad.recipes.constrained:DARTS_PRIME",
         "darts-second-order": "archgrad.recipes.darts:DARTS_SECOND_ORDER",
+        "drnas": "archgrad.recipes.drnas:DRNAS",
         "entrannas": "archgrad.recipes.entrannas:ENTRANNAS",
         "entrannas-dst": "archgrad.recipes.entrannas:ENTRANNAS_DST",
         "gdas": "archgrad.recipes.gdas:GDAS",
         "growing": "archgrad.recipes.growing:GROWING",
         "growing-prune": "archgrad.recipes.growing:GROWING_PRUNE",
+        "pc-darts": "archgrad.recipes.pc_darts:PC_DARTS",
         "random": "archgrad.recipes.random_cells:RANDOM",
+        "sdarts-rs": "archgrad.recipes.sdarts:SDARTS_RS",
         "snas": "archgrad.recipes.snas:SNAS",
         "snas-aggressive": "archgrad.recipes.snas:SNAS_AGGRESSIVE",
         "snas-mild": "archgrad.recipes.snas:SNAS_MILD",
@@ -41,6 +46,7 @@ PARTS: dict[str, dict[str, Any]] = {
     "relaxation": {
         "clipped": "archgrad.choices.clipped:Clipped",
         "concrete": "archgrad.choices.concrete:Concrete",
+        "dirichlet": "archgrad.choices.dirichlet:Dirichlet",
         "softmax": "archgrad.choices.softmax:Softmax",
         "sparse": "archgrad.choices.sparse:Sparse",
     },
@@ -62,9 +68,14 @@ PARTS: dict[str, dict[str, Any]] = {
     },
     "penalty": {
         "admm": "archgrad.engine.admm:Admm",
+        "anchor": "archgrad.engine.anchor:Anchor",
+        "beta-decay": "archgrad.engine.beta_decay:BetaDecay",
         "proximity": "archgrad.engine.proximity:Proximity",
         "resource": "archgrad.engine.resource:Resource",
         "threshold-pressure": "archgrad.engine.threshold:ThresholdPressure",
+    },
+    "perturbation": {
+        "random": "archgrad.engine.perturbation:RandomPerturbation",
     },
     "derivation": {
         "argmax-per-edge": "archgrad.engine.argmax:ArgmaxPerEdge",

@@ -15,7 +15,11 @@ from archgrad.errors import InputError
 from archgrad.recipes.compatible import incompatible
 
 KINDS = ("relaxation", "layout", "schedule", "hypergradient", "derivation", "penalty", "space")
-OTHERS = {"supernet.share_features": (False, True), "supernet.evaluation": ("fast", "reference")}
+OTHERS = {
+    "supernet.share_features": (False, True),
+    "supernet.evaluation": ("fast", "reference"),
+    "supernet.partial": (1, 2),
+}
 NONE = "no penalty"
 Value = tuple[str, Any]
 """A dimension and what it is set to."""

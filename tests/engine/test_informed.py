@@ -18,7 +18,7 @@ class Recorded:
     """Steps that are only written down; the gradients' squares are given."""
 
     def __init__(self, squares: list[float]) -> None:
-        self.squares, self.index, self.done = squares, 0, ""
+        self.squares, self.index, self.elapsed, self.done = squares, 0, 0.0, ""
 
     def choice_step(self) -> None:
         self.done += "c"

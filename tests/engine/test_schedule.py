@@ -11,8 +11,8 @@ from archgrad.errors import InputError
 class Recorded:
     """Steps that are only written down."""
 
-    def __init__(self, index: int) -> None:
-        self.index, self.done = index, ""
+    def __init__(self, index: int, elapsed: float = 0.0) -> None:
+        self.index, self.elapsed, self.done = index, elapsed, ""
 
     def choice_step(self) -> None:
         self.done += "c"
@@ -34,7 +34,7 @@ class Recorded:
 
 
 def played(schedule: Schedule, updates: int) -> list[str]:
-    records = [Recorded(index) for index in range(updates)]
+    records = [Recorded(index, index / updates) for index in range(updates)]
     for record in records:
         schedule(record)
     return [record.done for record in records]
@@ -44,6 +44,12 @@ def test_always_is_a_choice_step_before_every_weight_step() -> None:
     assert played(Always(), 3) == ["cgw"] * 3
     assert Always().choice_share == 0.5
     assert Always(choice_share=0.25).choice_share == 0.25
+
+
+def test_the_weights_can_begin_alone() -> None:
+    assert played(Always(warmup=0.3), 10) == ["gw"] * 3 + ["cgw"] * 7
+    with pytest.raises(InputError, match=r"schedule\.warmup is 1; it must be at least 0 and below 1"):
+        Always(warmup=1.0)
 
 
 @pytest.mark.parametrize("k", [1, 2, 5])

@@ -16,6 +16,7 @@ from archgrad.choices.table import as_table
 from archgrad.engine.derive import Derivation, TopEdges
 from archgrad.engine.hypergradient import FirstOrder, Hypergradient
 from archgrad.engine.penalty import Penalty, View
+from archgrad.engine.perturbation import Perturbation
 from archgrad.engine.schedule import Always, Schedule
 from archgrad.engine.state import Batch, Parts, SearchState
 from archgrad.engine.update import Streams, Update
@@ -151,6 +152,7 @@ def toy_state(
     seed: int = 0,
     weights: Mapping[str, Any] | None = None,
     choices: Mapping[str, Any] | None = None,
+    perturbation: Perturbation | None = None,
 ) -> SearchState:
     """Return a search at its beginning."""
     torch.manual_seed(seed)
@@ -184,6 +186,7 @@ def toy_state(
         choices=ChoiceSettings(**(choices or {})),
         epochs=epochs,
         seed=seed,
+        perturbation=perturbation,
     )
     return SearchState(parts, supernet.to(dtype), tables.to(dtype))
 

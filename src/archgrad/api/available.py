@@ -22,6 +22,7 @@ _PARTS = {
     "penalties": "penalty",
     "derivations": "derivation",
     "growths": "growth",
+    "perturbations": "perturbation",
 }
 
 KINDS = tuple(dict.fromkeys(("recipes", "spaces", "operations", "data", "published", *_PARTS)))

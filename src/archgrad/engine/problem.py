@@ -41,6 +41,7 @@ class SearchProblem:
         losses: the task's loss of every level, as last computed; penalties not counted.
         terms: the penalties' values by name, as last computed.
         credits: of every draw and edge, from the last gradient of the choices at their own weights.
+        shaken: of every draw and cell kind, what is random about the perturbation of the weights' loss.
         used: the mixings of the last forward, one mapping per layer.
         hidden: of every level that was computed, the state behind this process' streams, where its batches have some;
             all forwards of a level begin with the state that the update before it left.
@@ -50,6 +51,10 @@ class SearchProblem:
         self.state, self.batches, self.parts = state, batches, state.parts
         self.seats, self.progress = state.seats, state.progress
         self.noise = draw_noise(state.choices, self.parts.relaxation, self.seats, state.generator)
+        self.shaken: Sequence[Mapping[str, Tensor]] = ()
+        if self.parts.perturbation is not None:
+            shake, draw = self.parts.perturbation.noise, self.state.generator
+            self.shaken = [{kind: shake(table, draw) for kind, table in state.choices.items()} for _ in self.noise]
         # dropout masks: one seed an update, so that all its forwards draw the same; each process its own
         self.seed = int(torch.randint(2**31, (1,), generator=state.generator)) + self.parts.processes.rank
         self.losses: dict[Level, float] = {}
@@ -150,7 +155,7 @@ class SearchProblem:
             for (x, y), state in zip(chunks, before, strict=True):
                 share = len(x) / len(images)
                 view = self.view()
-                given, drawn = self._given(view, cut=joint not in (None, "pathwise"))
+                given, drawn = self._given(level, view, cut=joint not in (None, "pathwise"))
                 output = self._output(x, given, handed_on(state), weights, track_statistics)
                 loss = share * self.parts.task.loss(output, y)
                 value += float(loss.detach())
@@ -205,19 +210,21 @@ class SearchProblem:
         penalties = self.parts.penalties.items()
         return [name for name, penalty in penalties if joint or penalty.on == "both" or level == "validation"]
 
-    def _given(self, view: View, cut: bool) -> tuple[list[Mapping[str, Mixing]], list[dict[str, Tensor]]]:
+    def _given(self, level: Level, view: View, cut: bool) -> tuple[list[Mapping[str, Mixing]], list[dict[str, Tensor]]]:
         """Return the mixings of a forward, and by draw and kind their weights as only the supernet reads them.
 
         The supernet gets the weights under another name, so that a gradient with respect to them is the task's alone.
 
         Args:
+            level: which loss; that of the weights may see a perturbed mixture.
             view: everything that follows from the choices.
             cut: whether the task's loss must not reach the choices through them.
         """
         own: dict[int, Mapping[str, Mixing]] = {}
         for seat, mixings in zip(self.seats, view.mixings, strict=True):
             if seat.engine and seat.draw not in own:
-                own[seat.draw] = {kind: replace(m, weights=_renamed(m.weights, cut)) for kind, m in mixings.items()}
+                seen = self._perturbed(mixings, seat.draw) if level == "train" else mixings
+                own[seat.draw] = {kind: replace(m, weights=_renamed(m.weights, cut)) for kind, m in seen.items()}
         self.used = view.mixings
         given = [own[seat.draw] if seat.engine else m for seat, m in zip(self.seats, view.mixings, strict=True)]
         drawn = [
@@ -225,6 +232,13 @@ class SearchProblem:
             for draw in range(len(self.noise))
         ]
         return given, drawn
+
+    def _perturbed(self, mixings: Mapping[str, Mixing], draw: int) -> Mapping[str, Mixing]:
+        """Return the mixings as the weights' loss sees them."""
+        perturb = self.parts.perturbation
+        if perturb is None:
+            return mixings
+        return {kind: perturb(m, self.progress, self.shaken[draw][kind]) for kind, m in mixings.items()}
 
     def _before(self, level: Level, pieces: int) -> Sequence[Tensor | None]:
         """Return the states that the micro-batches of a level begin with; None where a text begins, or is none."""

@@ -21,6 +21,11 @@ class Steps(Protocol):
         """How many updates were done before this one."""
         ...
 
+    @property
+    def elapsed(self) -> float:
+        """Updates done before this one as a share of the whole search's, in [0, 1)."""
+        ...
+
     def choice_step(self) -> None:
         """Compute the hypergradient on the choices' next batch and update the choices."""
         ...
@@ -77,13 +82,23 @@ class Always(Schedule):
 
     Args:
         choice_share: half of the training data serves the choices (DARTS section 3.1).
+        warmup: share of the search in which the weights alone learn (PC-DARTS: 15 of 50 epochs).
+
+    Raises:
+        InputError: the warm-up is negative or leaves nothing of the search.
     """
 
     choice_share: float = 0.5
+    warmup: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.warmup < 1:
+            raise InputError(f"schedule.warmup is {self.warmup:g}; it must be at least 0 and below 1.")
 
     def __call__(self, steps: Steps) -> None:
-        """Do a choice step, then a weight step."""
-        steps.choice_step()
+        """Do a choice step unless it is too early, then a weight step."""
+        if steps.elapsed >= self.warmup:
+            steps.choice_step()
         steps.weight_gradients()
         steps.weight_step()
 

@@ -15,6 +15,7 @@ from archgrad.engine.growing import Growing, rebuild
 from archgrad.engine.growth import Growth
 from archgrad.engine.hypergradient import Hypergradient, Level
 from archgrad.engine.penalty import Penalty
+from archgrad.engine.perturbation import Perturbation
 from archgrad.engine.schedule import Schedule
 from archgrad.engine.sums import Sums
 from archgrad.optimisers import load_named_state, named_state
@@ -114,6 +115,7 @@ class Parts:
     processes: Processes = field(default_factory=Processes)
     growth: Growth | None = None
     blueprint: Blueprint | None = None
+    perturbation: Perturbation | None = None
 
 
 class SearchState:

@@ -59,6 +59,11 @@ class Update:
         """How many updates were done before this one."""
         return self.state.step
 
+    @property
+    def elapsed(self) -> float:
+        """Updates done before this one as a share of the whole search's."""
+        return self.state.progress.elapsed
+
     def choice_step(self) -> None:
         """Compute the hypergradient on the choices' next batch and update the choices with it."""
         self.batches["validation"] = self.streams.next("choices")

@@ -116,6 +116,7 @@ class Assembled:
                 name: build_part("penalty", spec.spec(), f"penalties.{name}") for name, spec in config.penalties.items()
             },
             derivation=build_part("derivation", config.derivation.spec()),
+            perturbation=config.perturbation and build_part("perturbation", config.perturbation.spec()),
             task=self.task,
             data=self.data,
             weights=config.weights,
@@ -184,6 +185,7 @@ def make_supernet(
         share_features=config.supernet.share_features,
         node_norm=form.space.network["node_norm"],
         drop_path=config.supernet.drop_path,
+        partial=config.supernet.partial,
         mean=mean,
         std=std,
         stem=stem,

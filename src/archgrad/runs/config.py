@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from archgrad import registry
 from archgrad.errors import InputError, several
 from archgrad.runs.layers import Layer, group_of, merge, over, parse_set, read_layer, read_mapping, tidy
-from archgrad.runs.parts import PART_KINDS, build_part, complete_part, options_of, part_problems
+from archgrad.runs.parts import OPTIONAL, PART_KINDS, build_part, complete_part, options_of, part_problems
 from archgrad.runs.settings import FORMAT, DataSettings, PartSettings, SearchConfig
 from archgrad.runs.text import dump_yaml
 from archgrad.runs.words import checked, no_such, shown
@@ -137,7 +137,7 @@ def _elsewhere(path: str, key: str) -> str | None:
 def _shape_problems(key: str, value: Any) -> list[str]:
     """Say why a value cannot be a part at all, whatever its name."""
     if key != "penalties":
-        if isinstance(value, dict) or (key == "growth" and value is None):
+        if isinstance(value, dict) or (key in OPTIONAL and value is None):
             return []
         return [f"{key} must be the name of a {PART_KINDS[key]}, or its name and options; got {shown(value)}."]
     if not isinstance(value, dict):

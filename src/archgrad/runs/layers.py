@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from archgrad.errors import InputError, several
-from archgrad.runs.parts import PART_KINDS
+from archgrad.runs.parts import OPTIONAL, PART_KINDS
 from archgrad.runs.settings import PartSettings, SearchConfig
 from archgrad.runs.text import load_yaml
 from archgrad.runs.words import fits, plain, shown
@@ -137,7 +137,7 @@ def tidy(layer: Layer, problems: list[str]) -> dict[str, Any]:
     for key in result.keys() & PART_KINDS.keys():
         value = result[key]
         if key != "penalties":
-            result[key] = _part(value, optional=key == "growth")
+            result[key] = _part(value, optional=key in OPTIONAL)
         elif isinstance(value, dict):
             result[key] = {name: _part(spec, optional=True) for name, spec in value.items()}
     if isinstance(result.get("data"), str):

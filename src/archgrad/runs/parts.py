@@ -13,7 +13,7 @@ from archgrad import registry
 from archgrad.errors import InputError, several, unknown
 from archgrad.runs.words import checked, no_such, plain
 
-__all__ = ["PART_KINDS", "Option", "build_part", "complete_part", "options_of", "part_problems"]
+__all__ = ["OPTIONAL", "PART_KINDS", "Option", "build_part", "complete_part", "options_of", "part_problems"]
 
 PART_KINDS = {
     "space": "space",
@@ -23,9 +23,13 @@ PART_KINDS = {
     "hypergradient": "hypergradient",
     "derivation": "derivation",
     "growth": "growth",
+    "perturbation": "perturbation",
     "penalties": "penalty",
 }
 """Setting -> kind in :data:`archgrad.registry.PARTS`; ``penalties`` holds several parts by names of the user's."""
+
+OPTIONAL = ("growth", "perturbation")
+"""The settings of parts that a search can do without."""
 
 _NO_DEFAULT = dataclasses.MISSING
 

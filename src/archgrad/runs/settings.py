@@ -121,6 +121,8 @@ class SupernetSettings(_Settings):
         share_features: one set of weights per source node (EnTranNAS).
         node_norm: batch norm on every node's sum; None leaves it to the relaxation, of which CRB asks for it.
         drop_path: probability of dropping a candidate's output for an example.
+        partial: one channel in so many goes through the candidates of a cell for images, the others bypass them
+            (PC-DARTS: 4).
         stem: ``plain`` keeps the images' sides, ``imagenet`` leaves an eighth of them to the first cell; None takes the
             latter for images of 112 pixels and more.
         hidden: units of every node of a recurrent cell.
@@ -138,6 +140,7 @@ class SupernetSettings(_Settings):
     share_features: bool = False
     node_norm: bool | None = None
     drop_path: Probability = 0.0
+    partial: Count = 1
     stem: StemName | None = None
     hidden: Count = 64
     dropout_input: Probability = 0.0
@@ -263,6 +266,7 @@ class SearchConfig(_Settings):
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         precision: ``fp32``, ``bf16`` (autocast) or ``auto``.
         growth: None for no growth.
+        perturbation: of the mixture in the weights' loss; None for none.
         penalties: by a name of the user's.
         early_stop: ``collapse`` ends a search that collapses to skip connections.
         log_every: steps between two logged steps.
@@ -287,6 +291,7 @@ class SearchConfig(_Settings):
     hypergradient: PartSettings = _part("first-order")
     derivation: PartSettings = _part("top-edges")
     growth: PartSettings | None = None
+    perturbation: PartSettings | None = None
     penalties: dict[str, PartSettings] = {}
     weights: WeightSettings = WeightSettings()
     choices: ChoiceSettings = ChoiceSettings()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -17,6 +18,7 @@ from archgrad.network.residual import LastNorm
 from archgrad.space.cells import CellSpace, Space
 from archgrad.space.skeleton import Layer
 from archgrad.supernet import fast_cell, fast_plain, reference
+from archgrad.supernet.beside import Evaluate, evaluate_beside
 from archgrad.supernet.fast import use_fast_depthwise
 from archgrad.supernet.plan import make_plan
 from archgrad.supernet.storage import Bank, CellStorage, Liveness
@@ -39,6 +41,7 @@ class MixedCell(nn.Module):
         reduction: edges from input nodes have stride 2.
         halve: whether the farther input's sides are still twice as large as the nearest one's.
         residual: whether a residual block halves the single input.
+        partial: one channel in so many goes through the mixture, the others bypass it.
         share_features: one set of weights per (source, operation).
         node_norm: a non-affine batch norm on every node's sum.
         fast: how it is evaluated.
@@ -55,11 +58,13 @@ class MixedCell(nn.Module):
         node_norm: bool,
         fast: bool = False,
         residual: bool = False,
+        partial: int = 1,
     ) -> None:
         super().__init__()
+        self.partial = partial
         self.cell, self.stride, self.share_features, self.fast = cell, 2 if reduction else 1, share_features, fast
         self.preprocess = entrances(list(sources), channels, [halve, False], residual, affine=False)
-        self.storage = CellStorage(cell, channels, reduction, share_features)
+        self.storage = CellStorage(cell, channels // partial, reduction, share_features)
         self.node_norms = nn.ModuleList(
             nn.BatchNorm2d(channels, affine=False) if node_norm else nn.Identity() for _ in range(cell.nodes)
         )
@@ -70,7 +75,9 @@ class MixedCell(nn.Module):
         plan = make_plan(self.cell, mixing.support, self.share_features)
         drop = drop if self.training else 0.0
         fast = fast_plain if fast_plain.suits(self.cell) else fast_cell
-        evaluate = fast.evaluate_cell if self.fast else reference.evaluate_cell
+        evaluate: Evaluate = fast.evaluate_cell if self.fast else reference.evaluate_cell
+        if self.partial > 1 or mixing.auxiliary is not None:
+            evaluate = partial(evaluate_beside, evaluate, self.cell, partial=self.partial)
         nodes = evaluate(plan, self.storage, states, mixing, list(self.node_norms), self.stride, drop)
         joined = nodes[-len(self.cell.output) :]
         return joined[0] if len(joined) == 1 else torch.cat(joined, dim=1)
@@ -106,6 +113,7 @@ class ImageSupernet(nn.Module):
         stem: "plain" keeps the images' sides, "imagenet" leaves an eighth of them to the first cell.
         layers: in place of those that the skeleton makes of ``cells`` and ``channels``: of a supernet that has grown.
         young: indices of layers that a gate bypasses until they have grown up.
+        partial: one channel in so many goes through the mixture, the others bypass it (PC-DARTS, arXiv 1907.05737: 4).
 
     Raises:
         InputError: a size is not positive, or an unknown evaluation or stem.
@@ -128,6 +136,7 @@ class ImageSupernet(nn.Module):
         stem: str = "plain",
         layers: Sequence[Layer] = (),
         young: Sequence[int] = (),
+        partial: int = 1,
     ) -> None:
         super().__init__()
         if evaluation not in EVALUATIONS:
@@ -136,10 +145,18 @@ class ImageSupernet(nn.Module):
             raise unknown("stem", stem, STEMS)
         if space.skeleton.form != "stack":
             raise InputError(f"The space {space.name} is for sequences; images need another, such as darts.")
-        sizes = {"cells": cells, "channels": channels, "in_channels": in_channels, "classes": classes}
+        sizes = {
+            "cells": cells,
+            "channels": channels,
+            "in_channels": in_channels,
+            "classes": classes,
+            "partial": partial,
+        }
         for name, value in sizes.items():
             if value < 1:
                 raise InputError(f"supernet.{name} is {value}; it must be at least 1.")
+        if channels % partial:
+            raise InputError(f"supernet.channels is {channels}, which supernet.partial={partial} does not divide.")
         self.space, self.drop_path, self.stem_name = space, drop_path, stem
         self.layers = tuple(layers) or space.skeleton.layers(cells, channels)
         width = space.skeleton.stem_channels(stem, self.layers[0].channels)
@@ -162,6 +179,7 @@ class ImageSupernet(nn.Module):
                     node_norm,
                     fast,
                     layer.residual,
+                    partial,
                 )
             )
             sources, reduced = [sources[1], layer.channels * len(graph.output)], layer.reduction

@@ -43,7 +43,8 @@ def inherit(supernet: ImageSupernet, architecture: Architecture, *, auxiliary: b
         The network, on the supernet's device, in training mode.
 
     Raises:
-        InputError: the architecture has cells, nodes or operations that the supernet lacks.
+        InputError: the architecture has cells, nodes or operations that the supernet lacks, or the supernet's
+            operations have a part of the channels alone.
     """
     _check(supernet, architecture)
     plan = blueprint(
@@ -82,6 +83,11 @@ def _copy_cell(source: MixedCell, target: Cell, fixed: FixedCell) -> None:
 
 def _check(supernet: ImageSupernet, architecture: Architecture) -> None:
     """Refuse an architecture that is not part of the supernet, saying which cell and why."""
+    if (share := cast(MixedCell, supernet.cells[0]).partial) > 1:
+        raise InputError(
+            f"Only one channel in {share} went through the supernet's operations (supernet.partial={share}), so a "
+            "derived network has no weights to inherit; train it from scratch."
+        )
     for kind in dict.fromkeys(supernet.kinds):
         if kind not in architecture.cells:
             raise InputError(f"The architecture has no cell '{kind}', which the supernet has.")

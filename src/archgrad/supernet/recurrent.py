@@ -47,6 +47,8 @@ class StepMixing:
         self.cell, mixing = space.cells[kind], mixings[kind]
         self.plan: tuple[Group, ...] = make_recurrent_plan(self.cell, mixing.support)
         self.mixing = mixing
+        if mixing.auxiliary is not None:
+            raise InputError("An auxiliary skip (relaxation.skip) is for cells for images; leave it out.")
         self.combiners: list[Mapping[str, Tensor]] = []
         if self.cell.combiner is not None:
             omega = mixings[self.cell.combiner]

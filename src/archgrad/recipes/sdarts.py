@@ -1,0 +1,23 @@
+"""SDARTS-RS: DARTS, first order, whose weights learn under a random perturbation of the mixture."""
+
+from __future__ import annotations
+
+from archgrad.recipes.recipe import Recipe
+
+__all__ = ["SDARTS_RS"]
+
+SDARTS_RS = Recipe(
+    name="sdarts-rs",
+    summary="SDARTS-RS: the weights learn under a growing random perturbation of the mixture",
+    citation="Chen, Hsieh: Stabilizing Differentiable Architecture Search via Perturbation-based Regularization. \
+ICML 2020, arXiv 2002.05283.",
+    settings={
+        "space": {"name": "darts", "none": True},
+        "relaxation": {"name": "softmax"},
+        "layout": {"name": "all-engines"},
+        "schedule": {"name": "always"},
+        "hypergradient": {"name": "first-order"},
+        "derivation": {"name": "top-edges", "k": 2},
+        "perturbation": {"name": "random", "start": 0.03, "end": 0.3},
+    },
+)
