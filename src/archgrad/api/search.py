@@ -24,6 +24,7 @@ from archgrad.recipes.assemble import Assembled, describe
 from archgrad.recipes.recipe import Recipe
 from archgrad.runs.config import SearchConfig, resolve
 from archgrad.runs.directory import RunDirectory
+from archgrad.tasks.cell_table import CellTable
 from archgrad.tasks.image import Measure
 
 __all__ = ["SearchResult", "search"]
@@ -47,6 +48,8 @@ class SearchResult:
         validation: metrics of the supernet on the validation part.
         derived_validation: the same for the derived child: inherited weights, no retraining, statistics re-estimated.
         derived_validation_weighted: the same with the expected weights kept on the edges.
+        table: what a table of trained cells says of the derived one, as
+            :meth:`archgrad.tasks.cell_table.CellTable.about` tells it; None where no table was given.
         history: derived cell and score of every epoch.
         warnings: in plain words.
         config: everything that decided the search.
@@ -68,6 +71,7 @@ class SearchResult:
     derived_validation_weighted: dict[str, float]
     history: list[dict[str, Any]] = field(repr=False)
     warnings: list[str]
+    table: dict[str, Any] | None
     config: SearchConfig = field(repr=False)
     state: SearchState = field(repr=False)
 
@@ -90,6 +94,7 @@ def search(
     device: str | None = None,
     run: str | Path | None = None,
     resume: bool = False,
+    table: str | Path | CellTable | None = None,
     plugin: str | None = None,
     loss: Measure | None = None,
     metrics: Mapping[str, Measure] | None = None,
@@ -113,6 +118,8 @@ def search(
         device: "auto", "cpu", "cuda", "cuda:1".
         run: run directory to write; None: nothing is written.
         resume: go on with the run in ``run`` from its newest checkpoint.
+        table: a table of trained cells (CSV), in which derived cells are looked up; it decides nothing. For the space
+            ``nasbench201``.
         plugin: a module to import first, which registers parts.
         loss: callable (output, target) -> scalar, in place of cross entropy.
         metrics: name -> callable (output, target) -> number, in place of accuracy.
@@ -126,17 +133,20 @@ def search(
         KeyboardInterrupt: Ctrl-C; a checkpoint was written.
     """
     load_plugin(plugin)
+    table = CellTable(table) if isinstance(table, (str, Path)) else table
     given = {"data": data, "space": space, "seed": seed, "epochs": epochs, "device": device, "config": config}
     given |= {"settings": settings, "command": command}
     processes = join_processes(device or "cpu")
     directory, settled = _open(recipe, run, resume, given, processes.main)
+    if table:
+        table.check_space(settled.space.name)
     own = None if data is None or isinstance(data, str) else data
     if own is None and settled.data.spec == "in-memory":
         raise InputError("This run was searched on data given from Python; give the same data again to go on with it.")
     ready = Assembled(settled, own_data=own, loss=loss, metrics=metrics, processes=processes)
     if directory is None and run is not None and processes.main:
         directory = RunDirectory.create(run, settled)  # only now: what is wrong with the data leaves no directory
-    recorder = Recorder(settled, directory, ready.data.fingerprint, on_epoch, progress, processes.main)
+    recorder = Recorder(settled, directory, ready.data.fingerprint, on_epoch, progress, processes.main, table)
     with closing(recorder):
         return _run(ready, recorder, settled, directory)
 
@@ -214,6 +224,7 @@ def _finish(ready: Assembled, recorder: Recorder, config: SearchConfig, director
         derived_validation_weighted=child_metrics(state, child_mixings(state, progress, weighted=True)),
         history=list(state.history),
         warnings=list(recorder.warnings),
+        table=recorder.table.about(architecture) if recorder.table else None,
         config=config,
         state=state,
     )

@@ -23,8 +23,9 @@ from archgrad.published import names, published
 from archgrad.reporting.text import draw_text
 from archgrad.runs.directory import RunDirectory
 from archgrad.space import nasbench201
-from archgrad.space.nasbench201_strings import is_string, read_string
+from archgrad.space.nasbench201_strings import is_string, read_string, string_of
 from archgrad.supernet.memory import saved_bytes
+from archgrad.tasks.cell_table import CellTable
 from archgrad.tasks.data import open_data
 
 __all__ = ["find_architecture", "show"]
@@ -58,6 +59,7 @@ def show(
     classes: int | None = None,
     latency: bool = False,
     batch: int = 1,
+    table: str | Path | CellTable | None = None,
     device: str = "auto",
 ) -> dict[str, Any]:
     """Return cells as text, and the sizes of the network that is stacked of them.
@@ -75,22 +77,27 @@ def show(
         classes: number of classes.
         latency: whether to measure how long a forward takes here.
         batch: images in that forward.
+        table: a table of trained cells (CSV) to look the cell up in, for cells of NAS-Bench-201.
         device: where; "auto" takes a GPU if there is one.
 
     Returns:
-        Plain data: ``name``, ``text`` (the cells drawn), ``architecture``, ``network`` (cells, channels, input_shape,
-        classes), ``parameters`` (without the auxiliary head), ``flops`` (multiply-adds of one image),
-        ``memory_access`` (numbers read and written for one image: weights and maps), ``latency_ms`` (if asked for),
-        ``parameters_mb`` (float32) and ``activations_mb`` (what training keeps of one image for the backward), both in
-        MiB. The sizes are None for cells whose networks this version cannot build. A recurrent cell is shown in the
-        language model of DARTS on the Penn Treebank: ``network`` is its hidden units and tokens, and of its sizes the
-        parameters are given.
+        Plain data: ``name``, ``text`` (the cells drawn), ``architecture``, ``string`` (of a cell of NAS-Bench-201, else
+        None), ``network`` (cells, channels, input_shape, classes), ``parameters`` (without the auxiliary head),
+        ``flops`` (multiply-adds of one image), ``memory_access`` (numbers read and written for one image: weights and
+        maps), ``latency_ms`` (if asked for), ``parameters_mb`` (float32) and ``activations_mb`` (what training keeps of
+        one image for the backward), both in MiB; ``table`` (what it says, where one is given). The sizes are None for
+        cells whose networks this version cannot build. A recurrent cell is shown in the language model of DARTS on the
+        Penn Treebank: ``network`` is its hidden units and tokens, and of its sizes the parameters are given.
 
     Raises:
         InputError: it is none of these, or a size is not positive.
     """
+    table = CellTable(table) if isinstance(table, (str, Path)) else table
     name, architecture, run = find_architecture(source)
     shown: dict[str, Any] = {"name": name, "text": draw_text(architecture), "architecture": architecture.to_dict()}
+    shown["string"] = string_of(architecture)
+    if table:
+        shown["table"] = table.about(architecture)
     if architecture.space not in registry.names("space"):
         return shown | dict.fromkeys(SIZES)
     if is_recurrent(architecture):

@@ -19,6 +19,7 @@ __all__ = [
     "print_json",
     "print_table",
     "say",
+    "table_facts",
     "warn",
 ]
 
@@ -108,6 +109,27 @@ def metrics_words(metrics: Mapping[str, float]) -> str:
         f"{name} {metrics[name]:.1%}".replace("%", " %") if name == "accuracy" else f"{name} {metrics[name]:.4g}"
         for name in names
     )
+
+
+def table_facts(about: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a table of trained cells says of one as lines of facts.
+
+    Args:
+        about: as :meth:`archgrad.tasks.cell_table.CellTable.about` returns it.
+    """
+    if about["figures"] is None:
+        return {"in the table": "not this cell"} | _isomorphic(about)
+    facts = {f"table, {name}": "-" if value is None else f"{value:.10g}" for name, value in about["figures"].items()}
+    first = next(iter(facts))
+    if about["rank"] is not None:
+        facts[first] += f", rank {about['rank']:,} of {about['of']:,}"
+    return facts | _isomorphic(about)
+
+
+def _isomorphic(about: Mapping[str, Any]) -> dict[str, str]:
+    if about["isomorphic_mean"] is None or about["isomorphic"] <= (about["figures"] is not None):
+        return {}
+    return {"isomorphic cells there": f"{about['isomorphic']:,}, mean {about['isomorphic_mean']:.6g}"}
 
 
 def _valid(value: Any) -> Any:

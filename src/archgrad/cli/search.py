@@ -16,9 +16,20 @@ from archgrad.cli.options import (
     RunOption,
     SeedOption,
     SetOption,
+    TableOption,
     examples,
 )
-from archgrad.cli.output import amount, kept_clean, mebibytes, metrics_words, print_facts, print_json, say, warn
+from archgrad.cli.output import (
+    amount,
+    kept_clean,
+    mebibytes,
+    metrics_words,
+    print_facts,
+    print_json,
+    say,
+    table_facts,
+    warn,
+)
 from archgrad.cli.places import free_directory
 from archgrad.cli.progress import Bar
 from archgrad.errors import InputError
@@ -54,6 +65,7 @@ def command(
     device: DeviceOption = None,
     run: RunOption = None,
     resume: ResumeOption = False,
+    table: TableOption = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Print sizes and a forecast of the memory; nothing is searched or written."),
@@ -79,7 +91,7 @@ def command(
         from archgrad.api.search import search
 
         run = run if run or resume else _place(recipe, words)
-        result = search(recipe, **words, run=run, resume=resume, progress=bar, command=ctx.obj["words"])
+        result = search(recipe, **words, run=run, resume=resume, table=table, progress=bar, command=ctx.obj["words"])
     if as_json:
         print_json(result.to_dict())
     else:
@@ -97,9 +109,12 @@ def _place(recipe: str | None, words: dict[str, Any]) -> Path:
 
 def _show(result: SearchResult) -> None:
     """Print the cell, what it is worth, warnings, and what to do next."""
+    from archgrad.recipes.nasbench201 import replaced_rule
     from archgrad.reporting.text import draw_text
+    from archgrad.space.nasbench201_strings import string_of
 
     say(draw_text(result.architecture), "")
+    replaced, string = replaced_rule(result.config), string_of(result.architecture)
     print_facts(
         {
             "validation, supernet": metrics_words(result.validation),
@@ -108,6 +123,9 @@ def _show(result: SearchResult) -> None:
             "parameters of the supernet": amount(result.supernet_parameters),
             "seconds": f"{result.search_seconds:.1f}",
             "peak memory": mebibytes(result.peak_memory_mb),
+            **({"derivation": replaced} if replaced else {}),
+            **({"architecture string": string} if string else {}),
+            **(table_facts(result.table) if result.table else {}),
         }
     )
     for message in result.warnings:

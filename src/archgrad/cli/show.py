@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from archgrad.cli.options import DeviceOption, JsonOption, PluginOption, SourceArgument, examples
-from archgrad.cli.output import amount, kept_clean, mebibytes, print_facts, print_json, say
+from archgrad.cli.options import DeviceOption, JsonOption, PluginOption, SourceArgument, TableOption, examples
+from archgrad.cli.output import amount, kept_clean, mebibytes, print_facts, print_json, say, table_facts
 from archgrad.errors import InputError
 
 NAME = "show"
@@ -15,6 +15,7 @@ EXAMPLES = examples(
     "archgrad show DARTS_V2",
     "archgrad show runs/darts-digits-s0 --cells 8 --channels 16",
     "archgrad show SNAS_MILD --latency --batch 8",
+    "archgrad show '|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|none~2|' --table cells.csv.gz",
 )
 
 
@@ -28,6 +29,7 @@ def command(
     classes: Annotated[int | None, typer.Option("--classes", metavar="N", help="Number of classes.")] = None,
     latency: Annotated[bool, typer.Option("--latency", help="Measure the milliseconds of a forward here.")] = False,
     batch: Annotated[int, typer.Option("--batch", metavar="N", help="Images in that forward.")] = 1,
+    table: TableOption = None,
     device: DeviceOption = None,
     plugin: PluginOption = None,
     as_json: JsonOption = False,
@@ -50,6 +52,7 @@ def command(
             classes=classes,
             latency=latency,
             batch=batch,
+            table=table,
             device=device or "auto",
         )
     if as_json:
@@ -76,6 +79,8 @@ def command(
             "numbers read and written": amount(shown["memory_access"]),
             "kept of one image in training": mebibytes(shown["activations_mb"]),
             **measured,
+            **({"architecture string": shown["string"]} if shown["string"] else {}),
+            **(table_facts(shown["table"]) if table else {}),
         }
     )
 

@@ -15,7 +15,7 @@ from archgrad.architecture import Architecture, Cell, Edge
 from archgrad.errors import InputError, unknown
 from archgrad.space.nasbench201 import NAME, NASBENCH201_OPERATIONS
 
-__all__ = ["NAMES", "all_strings", "canonical", "is_string", "read_string", "write_string"]
+__all__ = ["NAMES", "all_strings", "canonical", "is_string", "read_string", "string_of", "write_string"]
 
 NAMES: Mapping[str, str] = {name: f"nor_{name}" if name.startswith("conv") else name for name in NASBENCH201_OPERATIONS}
 """Our name of an operation -> the benchmark's."""
@@ -74,6 +74,14 @@ def write_string(architecture: Architecture) -> str:
     return "+".join(
         _node([names.get((source, target), "none") for source in range(target)]) for target in range(1, cell.nodes + 1)
     )
+
+
+def string_of(architecture: Architecture) -> str | None:
+    """Return the string of an architecture, or None where it has none."""
+    try:
+        return write_string(architecture)
+    except InputError:
+        return None
 
 
 def all_strings() -> Iterator[str]:

@@ -17,7 +17,7 @@ from typing import IO, Any
 from archgrad.errors import InputError
 from archgrad.tasks.plain_pickle import CONTAINERS, NUMPY, TORCH, PlainUnpickler, RefusedNameError
 
-__all__ = ["FIGURES", "read_official"]
+__all__ = ["COLUMNS", "FIGURES", "read_official"]
 
 FIGURES: Mapping[str, tuple[str, str]] = {
     "cifar10_test": ("cifar10", "ori-test"),
@@ -33,6 +33,9 @@ SCHEDULES = {"200": "200", "full": "200", "12": "12", "less": "12"}
 """The two trainings of every cell by their names in the files -> their epochs."""
 
 PURPOSE = "a file of NAS-Bench-201 or NATS-Bench"
+COLUMNS = tuple(f"{figure}_{epochs}" for epochs in ("200", "12") for figure in FIGURES)
+"""The figures of a table in its order: after the long training first."""
+
 Told = Callable[[int, int], None]
 
 
