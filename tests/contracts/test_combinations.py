@@ -19,6 +19,7 @@ OTHERS = {
     "supernet.share_features": (False, True),
     "supernet.evaluation": ("fast", "reference"),
     "supernet.partial": (1, 2),
+    "perturbation": (None, "random"),
 }
 NONE = "no penalty"
 Value = tuple[str, Any]

@@ -10,6 +10,7 @@ from archgrad.api.settings import dotted
 from archgrad.architecture import Architecture
 from archgrad.choices import Progress
 from archgrad.engine.derive import derive as derive_cells
+from archgrad.engine.selection import Selects
 from archgrad.errors import InputError, RunError
 from archgrad.recipes.assemble import describe, make_choices
 from archgrad.recipes.compatible import check_compatible
@@ -64,6 +65,14 @@ def derive(
     if number != _ended(directory):
         made_by["epoch"] = number
     derivation = build_part("derivation", config.derivation.spec())
+    if isinstance(derivation, Selects):
+        if made_by == describe(stored):
+            return Architecture.load(directory.architecture)
+        raise InputError(
+            f"The rule {config.derivation.name} decides with the supernet's weights and held-out data when a search "
+            f"ends, and derive reads the choices alone. Search with --set derivation={config.derivation.name}, or "
+            "name another rule, such as --rule top-edges."
+        )
     return derive_cells(choices, relaxation, Progress(elapsed=share, epoch=share), derivation, space, made_by)
 
 

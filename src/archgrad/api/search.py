@@ -13,9 +13,12 @@ from archgrad.api.interrupts import minding_interrupts
 from archgrad.api.recorder import Hook, Progress, Recorder, peak_memory_mb
 from archgrad.api.settings import load_plugin, search_config, search_layers
 from archgrad.architecture import Architecture
-from archgrad.engine.derive import derive
-from archgrad.engine.evaluate import child_metrics, child_mixings, supernet_metrics
+from archgrad.choices import Mixing
+from archgrad.engine.derive import architecture_of
+from archgrad.engine.evaluate import child_metrics, supernet_metrics
 from archgrad.engine.loop import SearchStoppedError, run_search
+from archgrad.engine.mixings import transit_mixings
+from archgrad.engine.selection import Selects, decided, final_expected
 from archgrad.engine.state import SearchState
 from archgrad.engine.update import NotFiniteError
 from archgrad.errors import InputError
@@ -204,8 +207,16 @@ def _finish(ready: Assembled, recorder: Recorder, config: SearchConfig, director
     """Derive, measure, write what a finished search leaves behind."""
     state, parts = ready.state, ready.state.parts
     progress = state.progress_after(state.epoch)
-    architecture = derive(state.choices, parts.relaxation, progress, parts.derivation, parts.space, describe(config))
     recorded = bool(recorder.last) and recorder.last["epoch"] == state.epoch
+    supernet = recorder.last["validation"] if recorded else supernet_metrics(state, progress)
+    started = time.perf_counter()
+    supports = decided(state)
+    recorder.seconds += time.perf_counter() - started
+    architecture = architecture_of(parts.space, supports, None, describe(config))
+    expected = final_expected(state)
+    child = transit_mixings(expected, supports)
+    weighted = {kind: Mixing(m.weights * expected[kind].weights, m.support) for kind, m in child.items()}
+    known = recorded and not isinstance(parts.derivation, Selects)  # else other cells than the last epoch's
     result = SearchResult(
         architecture=architecture,
         recipe=config.recipe or "",
@@ -217,11 +228,9 @@ def _finish(ready: Assembled, recorder: Recorder, config: SearchConfig, director
         search_seconds=recorder.seconds,
         peak_memory_mb=peak_memory_mb(),
         supernet_parameters=sum(weight.numel() for weight in state.weights.values()),
-        validation=recorder.last["validation"] if recorded else supernet_metrics(state, progress),
-        derived_validation=recorder.last["derived_validation"]
-        if recorded
-        else child_metrics(state, child_mixings(state, progress)),
-        derived_validation_weighted=child_metrics(state, child_mixings(state, progress, weighted=True)),
+        validation=supernet,
+        derived_validation=recorder.last["derived_validation"] if known else child_metrics(state, child),
+        derived_validation_weighted=child_metrics(state, weighted),
         history=list(state.history),
         warnings=list(recorder.warnings),
         table=recorder.table.about(architecture) if recorder.table else None,

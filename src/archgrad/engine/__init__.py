@@ -4,13 +4,17 @@ from archgrad.engine.admm import Admm
 from archgrad.engine.anchor import Anchor
 from archgrad.engine.argmax import ArgmaxPerEdge
 from archgrad.engine.beta_decay import BetaDecay
+from archgrad.engine.darts_pt import PerturbationSelection
 from archgrad.engine.derive import Derivation, TopEdges, derive
+from archgrad.engine.evolution import Evolution
 from archgrad.engine.hypergradient import Bilevel, FirstOrder, Hypergradient, Unrolled
 from archgrad.engine.informed import Informed
 from archgrad.engine.nonzero import NonZero
 from archgrad.engine.penalty import Penalty, View
+from archgrad.engine.perturbation import RandomPerturbation
 from archgrad.engine.proximity import Proximity
 from archgrad.engine.resource import Resource
+from archgrad.engine.sampling import BestOfRandom
 from archgrad.engine.schedule import Always, Every, Joint, Never, Schedule
 from archgrad.engine.threshold import ThresholdPressure
 
@@ -19,10 +23,12 @@ __all__ = [
     "Always",
     "Anchor",
     "ArgmaxPerEdge",
+    "BestOfRandom",
     "BetaDecay",
     "Bilevel",
     "Derivation",
     "Every",
+    "Evolution",
     "FirstOrder",
     "Hypergradient",
     "Informed",
@@ -30,7 +36,9 @@ __all__ = [
     "Never",
     "NonZero",
     "Penalty",
+    "PerturbationSelection",
     "Proximity",
+    "RandomPerturbation",
     "Resource",
     "Schedule",
     "ThresholdPressure",

@@ -9,6 +9,7 @@ from archgrad import registry
 from archgrad.recipes.growing import RECURRENT_START
 from archgrad.recipes.text import TEXT_LAYER, TEXTS
 from archgrad.runs.layers import Layer, over, tidy
+from archgrad.runs.parts import options_of
 
 __all__ = ["DEFAULT_SPACE", "SERIES", "TRAINING", "is_recurrent_space", "recurrent_layer"]
 
@@ -69,6 +70,9 @@ def recurrent_layer(recipe: Layer, above: Sequence[Layer], series: bool = False)
         layer["layout"] = {"name": "engines-at", "last": ENGINES}
     if own.get("growth"):
         layer["growth"] = {"name": own["growth"]["name"], "start": RECURRENT_START}
-    if own.get("derivation", {}).get("name", "top-edges") == "top-edges":
-        layer["derivation"] = {"name": "top-edges", "k": 1}
+    if own.get("relaxation", {}).get("skip"):  # the states of a recurrent cell go on beside every operation as it is
+        layer["relaxation"] = {"name": own["relaxation"]["name"], "skip": 0.0}
+    rule = own.get("derivation", {}).get("name", "top-edges")
+    if "k" in (options_of("derivation", rule) or {}):
+        layer["derivation"] = {"name": rule, "k": 1}
     return over(layer, TEXT_LAYER) if kind in TEXTS else layer
