@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -43,6 +44,23 @@ def test_it_is_measured_as_at_the_end_of_its_training(trained: TrainResult, tabl
     frame.to_csv(table, index=False)
     with pytest.raises(InputError, match="no.*series|Unknown"):
         archgrad.evaluate(trained, data=f"csv:{table}", device="cpu")
+
+
+def test_its_report_shows_forecasts_beside_the_truth(trained: TrainResult) -> None:
+    assert trained.run is not None
+    kept = json.loads((trained.run / "forecasts.json").read_text())
+    assert kept["targets"] == ["realgdp", "cpi"] and len(kept["windows"]) == 3
+    # two targets over two steps: their mean is the metric of the test part
+    assert sum(kept["error_by_step"]["network"]) / 2 == pytest.approx(trained.metrics["mae"], rel=1e-4)
+    page = archgrad.report(trained.run).read_text()
+    for words in (
+        "What it forecasts",
+        "Error of the forecasts by step ahead",
+        "2009Q3",
+        "seasonal naive (4)",
+        "mse data",
+    ):
+        assert words in page
 
 
 def test_forecasts_follow_the_last_row(trained: TrainResult, table: Path) -> None:

@@ -15,6 +15,7 @@ from archgrad.network.kinds import ForecastKind, ImageKind, LanguageKind, Networ
 from archgrad.network.recurrent_build import is_recurrent
 from archgrad.recipes.text import TEXTS
 from archgrad.tasks.data import Data
+from archgrad.tasks.forecast_record import forecast_record
 from archgrad.tasks.forecasting import ForecastTask
 from archgrad.tasks.image import ImageTask, Measure
 from archgrad.tasks.language import LanguageTask
@@ -37,6 +38,7 @@ class TrainKind:
         finished: returns the trained network as it is used: (network).
         noted: returns what is saved about the data, beside the rest: (data).
         size: returns what of TrainResult says how large the network is: (network).
+        shown: returns what the report shows of the test part, beside the metrics: (network, data); None: nothing.
     """
 
     data: Callable[..., Any]
@@ -46,6 +48,7 @@ class TrainKind:
     finished: Callable[[Any], Network]
     noted: Callable[[Any], dict[str, Any]]
     size: Callable[[Any], dict[str, int]]
+    shown: Callable[[Any, Any], dict[str, Any]] | None = None
 
 
 def _image_task(data: Data, loss: Measure | None, metrics: Mapping[str, Measure] | None) -> ImageTask:
@@ -87,6 +90,7 @@ TRAIN_KINDS: dict[str, TrainKind] = {
         finished=_copied,
         noted=lambda data: {"series": list(data.names), "season": data.season},
         size=lambda network: {"hidden": network.core.hidden},
+        shown=forecast_record,
     ),
     LanguageKind.name: TrainKind(
         data=text_data,

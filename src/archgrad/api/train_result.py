@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,8 @@ def finish(
     )
     if target and recorder.log:
         recorder.log.append({"event": "end", "phase": "train", "test": result.metrics, **result.to_dict()})
+        if kind.shown is not None:
+            target.write_text(target.forecasts, json.dumps(kind.shown(network, data), allow_nan=False))
         # last of all: where there is a model, everything else is there
         target.write_bytes(target.model, network_bytes(network, result.metadata))
     return result

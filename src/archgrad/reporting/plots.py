@@ -92,6 +92,8 @@ def training_scores(record: Record, name: str) -> str | None:
     epochs = record.epochs("train")
     metrics = [metric for metric in metric_names(epochs, ["validation"]) if metric != "loss"]
     curves = {"training": curve(epochs, "train_accuracy")}
+    if len(metrics) > 1 and not finite(curves["training"][1]):
+        return None  # errors in several units, each with a panel of its own: forecast_plots.learning_curves
     for metric in metrics:
         curves["validation" if len(metrics) == 1 else f"validation {metric}"] = curve(epochs, "validation", metric)
     label = metrics[0] if len(metrics) == 1 else "accuracy" if not metrics else ""

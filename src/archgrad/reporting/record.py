@@ -34,6 +34,7 @@ class Record:
         model: what the header of model.safetensors says, or None: ``parameters``, ``bytes``, ``classes`` and
             ``input_shape``.
         missing: what is not there or cannot be read, one sentence each.
+        forecasts: forecasts.json of a forecaster; empty where there is none.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class Record:
     architecture: Architecture | None = None
     model: dict[str, Any] | None = None
     missing: list[str] = field(default_factory=list)
+    forecasts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -116,7 +118,21 @@ def read_record(path: Path) -> Record:
         record.model = _read_header(path / "model.safetensors")
     except (OSError, ValueError) as error:
         record.missing.append(f"model.safetensors cannot be read: {error}.")
+    _read_forecasts(record)
     return record
+
+
+def _read_forecasts(record: Record) -> None:
+    try:
+        found = json.loads((record.path / "forecasts.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, RecursionError):
+        found = None
+    if isinstance(found, dict):
+        record.forecasts = found
+    else:
+        record.missing.append("forecasts.json cannot be read, so no forecasts are shown.")
 
 
 def _read_config(record: Record) -> None:

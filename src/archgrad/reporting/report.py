@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from archgrad._version import __version__
 from archgrad.errors import InputError
-from archgrad.reporting import choice_plots, credit_plots, monitor_plots, plots, summary
+from archgrad.reporting import choice_plots, credit_plots, forecast_plots, monitor_plots, plots, summary
 from archgrad.reporting.drawing import draw_cell
 from archgrad.reporting.notation import COLOURS, kinds_in, printable
 from archgrad.reporting.record import Record, read_record
@@ -26,8 +26,9 @@ MOST_RUNS = 24
 def write_report(runs: Sequence[Path | str], path: Path | str) -> Path:
     """Write the report of one run, or of several side by side.
 
-    It reads ``config.yaml``, ``log.jsonl``, ``architecture.json`` and the header of ``model.safetensors``, nothing
-    else, and says what of it is missing. The same run directories give the same bytes.
+    It reads ``config.yaml``, ``log.jsonl``, ``architecture.json``, ``forecasts.json`` of a forecaster and the header
+    of ``model.safetensors``, nothing else, and says what of it is missing. The same run directories give the same
+    bytes.
 
     Args:
         runs: run directories.
@@ -113,10 +114,13 @@ def _run(record: Record, name: str, place: int) -> dict[str, Any]:
         ),
         ("Training of the derived network, loss", plots.training_loss(record, f"r{place}-train")),
         ("Training of the derived network, accuracy", plots.training_scores(record, f"r{place}-scores")),
+        ("Training of the derived network, validation", forecast_plots.learning_curves(record, f"r{place}-learning")),
+        ("Error of the forecasts by step ahead", forecast_plots.errors(record, f"r{place}-steps")),
         ("Monitor", monitor_plots.monitor(record, f"r{place}-monitor")),
         ("Schedule of the choices", monitor_plots.schedule(record, f"r{place}-schedule")),
         ("Penalties", monitor_plots.penalties(record, f"r{place}-penalties")),
     ]
+    ahead = [("Forecasts and truth, of the test part", forecast_plots.forecasts(record, f"r{place}-forecasts"))]
     maps = [
         (f"Expected weights, {kind} cell", choice_plots.weights(record, kind, f"r{place}-weights{k}"))
         for k, kind in enumerate(kinds)
@@ -135,6 +139,7 @@ def _run(record: Record, name: str, place: int) -> dict[str, Any]:
         "cell_text": cell_text,
         "architecture": record.architecture.to_json() if record.architecture else "",
         "figures": [(title, _safe(figure)) for title, figure in figures if figure],
+        "forecasts": [(title, _safe(figure)) for title, figure in ahead if figure],
         "maps": [(title, _safe(figure)) for title, figure in maps if figure],
         "commands": summary.commands(record),
         "data_is_named": summary.data_is_named(record),

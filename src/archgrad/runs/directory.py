@@ -1,6 +1,7 @@
 """The run directory: where everything of one run lies, made once, opened again, and never silently overwritten.
 
-Layout: ``config.yaml  log.jsonl  architecture.json  architecture.svg  checkpoints/  model.safetensors  report.html``.
+Layout: ``config.yaml  log.jsonl  architecture.json  architecture.svg  checkpoints/  model.safetensors  report.html``;
+of a forecaster ``forecasts.json``.
 """
 
 from __future__ import annotations
@@ -111,6 +112,11 @@ class RunDirectory:
     def model(self) -> Path:
         """``model.safetensors``: the trained derived network."""
         return self.path / "model.safetensors"
+
+    @property
+    def forecasts(self) -> Path:
+        """``forecasts.json``: what the report shows of a forecaster, written when its training is measured."""
+        return self.path / "forecasts.json"
 
     @property
     def report(self) -> Path:

@@ -27,6 +27,8 @@ __all__ = [
     "gated_of_size",
     "last_value",
     "measure",
+    "repeats_last",
+    "repeats_season",
     "seasonal_naive",
     "vector_autoregression",
 ]
@@ -63,7 +65,7 @@ def measure(
 
 def last_value(data: SeriesData) -> ForecastBaseline:
     """Forecast that everything stays as it is."""
-    return measure("last value", lambda x: x[:, -1:, list(data.targets)].expand(-1, data.horizon, -1), data)
+    return measure("last value", repeats_last(data), data)
 
 
 def seasonal_naive(data: SeriesData) -> ForecastBaseline:
@@ -72,11 +74,25 @@ def seasonal_naive(data: SeriesData) -> ForecastBaseline:
     Raises:
         InputError: the window is shorter than the season.
     """
+    return measure(f"seasonal naive ({data.season})", repeats_season(data), data)
+
+
+def repeats_last(data: SeriesData) -> Forecaster:
+    """Return the forecaster that takes the last row for all that follow."""
+    return lambda x: x[:, -1:, list(data.targets)].expand(-1, data.horizon, -1)
+
+
+def repeats_season(data: SeriesData) -> Forecaster:
+    """Return the forecaster that takes the rows of the last season, over and over.
+
+    Raises:
+        InputError: the window is shorter than the season.
+    """
     season = data.season
     if season > data.window:
         raise InputError(f"A window of {data.window} rows does not hold a season of {season}; set data.season lower.")
     rows = [data.window - season + step % season for step in range(data.horizon)]
-    return measure(f"seasonal naive ({season})", lambda x: x[:, rows][:, :, list(data.targets)], data)
+    return lambda x: x[:, rows][:, :, list(data.targets)]
 
 
 def vector_autoregression(data: SeriesData, orders: Sequence[int] = (1, 2, 4, 8)) -> ForecastBaseline:
