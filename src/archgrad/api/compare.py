@@ -13,6 +13,7 @@ from typing import Any
 
 from archgrad.api.compare_arms import Arm, ArmGiven, arm_config, read_arms, refuse_others
 from archgrad.api.compare_figures import FIGURES, Run, Wanted, higher_is_better, row_of
+from archgrad.api.compare_rank import table_of
 from archgrad.api.compare_run import Doing, done
 from archgrad.api.settings import dotted, load_plugin
 from archgrad.errors import InputError
@@ -58,6 +59,8 @@ def compare(
     device: str | None = None,
     run: str | Path = "runs/compare",
     children: int = 0,
+    table: str | Path | None = None,
+    rank_correlation: int = 0,
     retrain: bool = True,
     plugin: str | None = None,
     on_run: Callable[[dict[str, Any]], None] | None = None,
@@ -77,6 +80,9 @@ def compare(
         run: folder of the comparison; runs that are complete there are not done again. A run is known by its settings:
             under the name of an arm there can be no run with others.
         children: random children of every supernet to judge beside the derived one; 0: none of these figures.
+        table: a table of trained cells (CSV) in which the found ones are looked up; for the space ``nasbench201``.
+        rank_correlation: random cells of the table, the same for every run, that every supernet judges with inherited
+            weights, for Kendall's and Spearman's correlation with the table (100 are usual); 0: none.
         retrain: whether the found networks are trained from scratch and tested.
         plugin: a module to import first.
         on_run: called with every finished row.
@@ -88,7 +94,7 @@ def compare(
     arms, numbers = read_arms(recipes), _numbers(seeds)
     shared: dict[str, Any] = {"epochs": epochs, "space": space, "data": data, "device": device}
     configs = {arm.name: _checked(arm, merge(dotted(settings)), shared) for arm in arms}
-    path, wanted = Path(run), Wanted(children, retrain)
+    path, wanted = Path(run), Wanted(children, retrain, _table(table, configs, rank_correlation), rank_correlation)
     runs = [Run(arm.name, arm.recipe, seed, arm.folder(path, seed), wanted) for seed in numbers for arm in arms]
     seeded = {one.folder: configs[one.arm].model_copy(update={"seed": one.seed}) for one in runs}
     refuse_others(seeded.items())  # everything wrong in the words is said before the first hour is spent
@@ -104,6 +110,25 @@ def compare(
     order = [arm.name for arm in arms]
     rows.sort(key=lambda row: (order.index(row["arm"]), row["seed"]))
     return CompareResult(path, rows, _write(path, rows))
+
+
+def _table(path: str | Path | None, configs: Mapping[str, SearchConfig], rank: int) -> str | None:
+    """Return the path of a table that tells of every arm's cells, and of as many as are to be ranked.
+
+    Raises:
+        InputError: it is no table, an arm has another space, or the table is missing where cells are to be ranked.
+    """
+    if path is None:
+        if rank:
+            raise InputError("A rank correlation needs the truth: give a table of trained cells with --table FILE.")
+        return None
+    path = Path(path).expanduser()
+    table = table_of(path)
+    for config in configs.values():
+        table.check_space(config.space.name)
+    if not 0 <= rank <= len(table.rows):
+        raise InputError(f"{rank} cells cannot be ranked; the table {path} has {len(table.rows)}.")
+    return str(path.resolve())
 
 
 def _numbers(seeds: int | Sequence[int]) -> list[int]:
@@ -151,7 +176,8 @@ def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             values = [row[figure.name] for row in own if row.get(figure.name) is not None]
             if values:
                 metric = next(row["metric"] for row in own if "metric" in row)
-                best = max if figure.better == "metric" and higher_is_better(metric) else min
+                higher = figure.better == "higher" or (figure.better == "metric" and higher_is_better(metric))
+                best = max if higher else min
                 spread = stdev(values) if len(values) > 1 else None
                 entry[figure.name] = {"mean": mean(values), "spread": spread, "best": best(values), "runs": len(values)}
         table.append(entry)

@@ -26,12 +26,12 @@ class Figure:
     Args:
         name: its key in rows and tables.
         heading: of its column.
-        better: which value is the best: the "lower", or the better one as the run's "metric" has it.
+        better: which value is the best: the "lower", the "higher", or the better one as the run's "metric" has it.
     """
 
     name: str
     heading: str
-    better: Literal["lower", "metric"]
+    better: Literal["lower", "higher", "metric"]
 
 
 FIGURES = (
@@ -41,6 +41,9 @@ FIGURES = (
     Figure("child", "child", "metric"),
     Figure("gap", "gap", "lower"),
     Figure("random_children", "random children", "metric"),
+    Figure("table", "table", "higher"),
+    Figure("kendall", "Kendall", "higher"),
+    Figure("spearman", "Spearman", "higher"),
     Figure("test", "test", "metric"),
     Figure("parameters", "parameters", "lower"),
     Figure("flops", "FLOPs", "lower"),
@@ -65,10 +68,14 @@ class Wanted:
     Args:
         children: random children of every supernet to judge beside the derived one.
         retrain: whether the found network is trained from scratch and tested.
+        table: path of a table of trained cells in which the found one is looked up.
+        rank: random cells of that table that the supernet judges, for its rank correlation.
     """
 
     children: int = 0
     retrain: bool = True
+    table: str | None = None
+    rank: int = 0
 
 
 @dataclass(frozen=True)
@@ -153,6 +160,22 @@ def judged(run: Run) -> dict[str, Any]:
     }
 
 
+def tabulated(run: Run) -> dict[str, Any]:
+    """Return what the table says of the found cell, and the supernet's rank correlation with it."""
+    if run.wanted.table is None:
+        return {}
+    from archgrad.api.compare_rank import correlations, table_of
+    from archgrad.architecture import Architecture
+
+    table = table_of(Path(run.wanted.table))
+    row: dict[str, Any] = {"table": table.value(Architecture.load(run.folder / "architecture.json"))}
+    found = run.note("ranking.json") if run.wanted.rank else None
+    if found is not None:
+        found = {"cells": found["cells"][: run.wanted.rank]}
+        row |= correlations(found, table, run.metric, 1 if higher_is_better(run.metric) else -1)
+    return row
+
+
 def trained(run: Run) -> dict[str, Any]:
     """Return what the trained network is worth on the test part."""
     if not run.wanted.retrain or "train" not in run.ends:
@@ -162,7 +185,7 @@ def trained(run: Run) -> dict[str, Any]:
     return {"test": end["test"][metric], "train_seconds": end["seconds"]}
 
 
-COLUMNS: tuple[Callable[[Run], dict[str, Any]], ...] = (searched, watched, costs, judged, trained)
+COLUMNS: tuple[Callable[[Run], dict[str, Any]], ...] = (searched, watched, costs, judged, tabulated, trained)
 """What the row of a run is made of, in this order."""
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from archgrad.api.compare_figures import Wanted
+from archgrad.api.compare_rank import judged_cells, table_of
 from archgrad.api.search import SearchResult, search
 from archgrad.api.train import train
 from archgrad.api.train_kinds import train_kind
@@ -23,13 +24,20 @@ __all__ = ["Doing", "done"]
 def done(folder: Path, wanted: Wanted) -> bool:
     """Say whether everything that is wanted of a run lies in its folder."""
     names = ["architecture.json", "costs.json", *["model.safetensors"] * wanted.retrain]
-    return all((folder / name).is_file() for name in names) and _children_of(folder) >= wanted.children
+    judged = _children_of(folder) >= wanted.children and _ranked_of(folder) >= wanted.rank
+    return judged and all((folder / name).is_file() for name in names)
 
 
 def _children_of(folder: Path) -> int:
     """Return how many random children were judged."""
     path = folder / "children.json"
     return len(json.loads(path.read_text())["random"]) if path.is_file() else 0
+
+
+def _ranked_of(folder: Path) -> int:
+    """Return how many random cells of a table were judged."""
+    path = folder / "ranking.json"
+    return len(json.loads(path.read_text())["cells"]) if path.is_file() else 0
 
 
 class Doing:
@@ -57,6 +65,9 @@ class Doing:
             self._note("costs.json", _costs(self._searched))
         if _children_of(self.folder) < self.wanted.children:
             self._note("children.json", children(self._searched.state, self.wanted.children))
+        if _ranked_of(self.folder) < self.wanted.rank:
+            table = table_of(Path(str(self.wanted.table)))
+            self._note("ranking.json", judged_cells(self._searched.state, table, self.wanted.rank))
         if self.wanted.retrain and not (self.folder / "model.safetensors").is_file():
             train(self.folder, resume=bool(checkpoint.names(self.folder / "checkpoints", "train-")))
 

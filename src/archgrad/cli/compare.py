@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from archgrad.api.compare_figures import FIGURES
-from archgrad.cli.options import DataOption, DeviceOption, JsonOption, PluginOption, SetOption, examples
+from archgrad.cli.options import DataOption, DeviceOption, JsonOption, PluginOption, SetOption, TableOption, examples
 from archgrad.cli.output import amount, is_main, kept_clean, print_json, print_table, say, warn
 from archgrad.errors import InputError
 
@@ -60,6 +60,14 @@ def command(
             "--children", metavar="N", help="Judge N random children of every supernet beside the derived one."
         ),
     ] = 0,
+    table: TableOption = None,
+    rank_correlation: Annotated[
+        bool,
+        typer.Option(
+            "--rank-correlation", help="Have every supernet judge random cells of the table; Kendall and Spearman."
+        ),
+    ] = False,
+    rank_cells: Annotated[int, typer.Option("--rank-cells", metavar="N", help="How many cells that are.")] = 100,
     retrain: Annotated[
         bool, typer.Option("--train/--no-train", help="Train what is found from scratch, and test it.")
     ] = True,
@@ -94,6 +102,8 @@ def command(
             device=device,
             run=run,
             children=children,
+            table=table,
+            rank_correlation=rank_cells if rank_correlation else 0,
             retrain=retrain,
             plugin=plugin,
             on_run=_done,
@@ -121,7 +131,7 @@ def _seeds(words: str) -> int | list[int]:
 def _done(row: Mapping[str, Any]) -> None:
     """Say on stderr that a run is done."""
     if is_main():
-        what = next(figure for figure in ("test", "child", "derived_validation") if figure in row)
+        what = next(figure for figure in ("test", "table", "child", "derived_validation") if figure in row)
         words = f"{HEADINGS[what]} {row['metric']} {amount(row[what])}"
         print(f"{row['arm']}, seed {row['seed']}: {words}", file=sys.stderr)
 
