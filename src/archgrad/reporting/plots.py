@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from archgrad.reporting.curves import curve, draw_line, finish, metric_names, step_curve
 from archgrad.reporting.figures import LINES, panels, render, style
+from archgrad.reporting.growth_plots import mark_growths
 from archgrad.reporting.record import Record, finite
 
 __all__ = ["comparison", "losses", "training_loss", "training_scores", "validation"]
@@ -36,6 +37,7 @@ def losses(record: Record, name: str) -> str | None:
                 draw_line(axes, x, y, color=colour, alpha=0.35, linewidth=1.0, label="" if epochs else label)
             if finite(event.get(key) for event in epochs):
                 draw_line(axes, *curve(epochs, key), color=colour, label=label)
+        mark_growths(axes, record)
         finish(axes, "loss")
         return render(figure, name, "Loss over the epochs of the search")
 
@@ -60,6 +62,7 @@ def validation(record: Record, name: str) -> str | None:
         for axes, metric in zip(grid, metrics, strict=True):
             for colour, (part, label) in zip(LINES, parts.items(), strict=False):
                 draw_line(axes, *curve(epochs, part, metric), color=colour, label=label)
+            mark_growths(axes, record)
             finish(axes, f"validation {metric}")
         return render(figure, name, "Validation of the supernet and of the derived cell over the epochs")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from archgrad._version import __version__
 from archgrad.errors import InputError
-from archgrad.reporting import choice_plots, credit_plots, forecast_plots, monitor_plots, plots, summary
+from archgrad.reporting import choice_plots, credit_plots, forecast_plots, growth_plots, monitor_plots, plots, summary
 from archgrad.reporting.drawing import draw_cell
 from archgrad.reporting.notation import COLOURS, kinds_in, printable
 from archgrad.reporting.record import Record, read_record
@@ -108,6 +108,7 @@ def _run(record: Record, name: str, place: int) -> dict[str, Any]:
     figures = [
         ("Losses of the search", plots.losses(record, f"r{place}-loss")),
         ("Supernet and derived cell", plots.validation(record, f"r{place}-validation")),
+        ("Size over the epochs", growth_plots.sizes(record, f"r{place}-sizes")),
         *(
             (f"Operations kept, {kind} cell", choice_plots.operations(record, kind, f"r{place}-kept{k}"))
             for k, kind in enumerate(shown)
@@ -137,6 +138,7 @@ def _run(record: Record, name: str, place: int) -> dict[str, Any]:
         "warnings": summary.notes(record),
         "cells": cells,
         "cell_text": cell_text,
+        "growths": [(title, [_safe(cell) for cell in both]) for title, both in growth_plots.grown_cells(record)],
         "architecture": record.architecture.to_json() if record.architecture else "",
         "figures": [(title, _safe(figure)) for title, figure in figures if figure],
         "forecasts": [(title, _safe(figure)) for title, figure in ahead if figure],
