@@ -20,6 +20,7 @@ _NEVER_ZERO = (
 )
 _NO_THRESHOLDS = "it has no thresholds to press on; relaxation=sparse has, or leave the penalty out"
 _NO_CONCENTRATIONS = "its weights have no concentrations to hold; relaxation=dirichlet has, or leave the penalty out"
+_NO_SAMPLES = "its mixings are no samples, so they have no policy gradient; relaxation=concrete or dirichlet draws some"
 _NO_IMAGES = "it counts the operations of networks for images; leave the penalty out"
 
 _FIXED_CELL = "its cells have one size, so nothing can grow; take space=darts or extended, or growth=null"
@@ -30,6 +31,30 @@ _REASONS: dict[frozenset[Part], str] = {
         (("relaxation", "softmax"), ("derivation", "non-zero"), _NEVER_ZERO),
         (("relaxation", "concrete"), ("derivation", "non-zero"), _NEVER_ZERO),
         (("relaxation", "dirichlet"), ("derivation", "non-zero"), _NEVER_ZERO),
+        (
+            ("penalty", "anchor"),
+            ("derivation", "non-zero"),
+            "it holds the concentrations of relaxation=dirichlet, whose weights are never zero; take another "
+            "derivation",
+        ),
+        (
+            ("schedule", "reinforce"),
+            ("derivation", "non-zero"),
+            "it needs samples, whose expected weights are above zero everywhere; take another derivation",
+        ),
+        (
+            ("schedule", "reinforce"),
+            ("penalty", "threshold-pressure"),
+            "it needs samples, and a relaxation that draws some has no thresholds; leave the penalty out",
+        ),
+        (("relaxation", "softmax"), ("schedule", "reinforce"), _NO_SAMPLES),
+        (("relaxation", "clipped"), ("schedule", "reinforce"), _NO_SAMPLES),
+        (("relaxation", "sparse"), ("schedule", "reinforce"), _NO_SAMPLES),
+        (
+            ("schedule", "reinforce"),
+            ("hypergradient", "unrolled"),
+            "a policy gradient looks through no weight step; take hypergradient=first-order or another schedule",
+        ),
         (("relaxation", "softmax"), ("penalty", "anchor"), _NO_CONCENTRATIONS),
         (("relaxation", "concrete"), ("penalty", "anchor"), _NO_CONCENTRATIONS),
         (("relaxation", "clipped"), ("penalty", "anchor"), _NO_CONCENTRATIONS),
