@@ -19,6 +19,7 @@ PARTS: dict[str, dict[str, Any]] = {
         "constrained": "archgrad.recipes.constrained:CONSTRAINED",
         "constrained-admm": "archgrad.recipes.constrained:CONSTRAINED_ADMM",
         "darts": "archgrad.recipes.darts:DARTS",
+        "darts-es": "archgrad.recipes.darts_es:DARTS_ES",
         "darts-minus": "archgrad.recipes.darts_minus:DARTS_MINUS",
         "darts-prime": "archgrad.recipes.constrained:DARTS_PRIME",
         "darts-pt": "archgrad.recipes.darts_pt:DARTS_PT",
@@ -33,6 +34,7 @@ PARTS: dict[str, dict[str, Any]] = {
         "pc-darts": "archgrad.recipes.pc_darts:PC_DARTS",
         "random": "archgrad.recipes.random_cells:RANDOM",
         "random-shared": "archgrad.recipes.controls:RANDOM_SHARED",
+        "reinforce": "archgrad.recipes.reinforce:REINFORCE",
         "sdarts-rs": "archgrad.recipes.sdarts:SDARTS_RS",
         "snas": "archgrad.recipes.snas:SNAS",
         "snas-aggressive": "archgrad.recipes.snas:SNAS_AGGRESSIVE",
@@ -64,6 +66,7 @@ PARTS: dict[str, dict[str, Any]] = {
         "informed": "archgrad.engine.informed:Informed",
         "joint": "archgrad.engine.schedule:Joint",
         "never": "archgrad.engine.schedule:Never",
+        "reinforce": "archgrad.engine.reinforce:Reinforce",
     },
     "hypergradient": {
         "first-order": "archgrad.engine.hypergradient:FirstOrder",

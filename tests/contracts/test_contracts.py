@@ -20,10 +20,11 @@ from torch import Tensor
 import archgrad
 from archgrad import registry
 from archgrad.api.settings import search_config
-from archgrad.choices import Choices, ChoiceTable, Mixing, Progress, Softmax, Support
+from archgrad.choices import Choices, ChoiceTable, Concrete, Mixing, Progress, Softmax, Support
 from archgrad.engine.derive import architecture_of
 from archgrad.engine.hypergradient import InnerStep
 from archgrad.engine.update import Streams, Update, update
+from archgrad.recipes.compatible import incompatible
 from archgrad.recipes.recipe import Recipe
 from archgrad.runs.parts import PART_KINDS, build_part
 from archgrad.space.cells import CellSpace, Space
@@ -184,7 +185,9 @@ def test_schedules_step_the_weights_once_an_update_and_can_be_resumed(
             orders.append(list(done))
         return orders
 
-    state = toy_state(linear=True, schedule=built("schedule", name), data=ToyData(steps=12))
+    draws = incompatible(("schedule", name), ("relaxation", "softmax")) is not None
+    relaxation = Concrete() if draws else Softmax()
+    state = toy_state(linear=True, schedule=built("schedule", name), data=ToyData(steps=12), relaxation=relaxation)
     assert 0 <= state.parts.schedule.choice_share < 1
     first = played(state, 5)
     tree = copy.deepcopy(state.state_dict())
@@ -196,7 +199,7 @@ def test_schedules_step_the_weights_once_an_update_and_can_be_resumed(
         assert counts["apply_to_choices"] <= 1
         assert counts["choice_step"] <= 1 - counts["joint_gradients"]
         assert order.index(gradients) < order.index("weight_step")
-    again = toy_state(linear=True, schedule=built("schedule", name), data=ToyData(steps=12))
+    again = toy_state(linear=True, schedule=built("schedule", name), data=ToyData(steps=12), relaxation=relaxation)
     again.load_state_dict(tree)
     assert played(again, 7) == rest
     assert same(again.state_dict(), state.state_dict())

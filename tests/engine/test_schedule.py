@@ -17,6 +17,10 @@ class Recorded:
     def choice_step(self) -> None:
         self.done += "c"
 
+    def policy_step(self, baseline: float | None) -> float:
+        self.done += f"p({baseline})"
+        return 2.0
+
     def weight_gradients(self) -> None:
         self.done += "g"
 

@@ -14,7 +14,7 @@ from tests.engine.toys import LINEAR_SPACE, ToyData, toy_state
 from archgrad.choices import Mixing
 from archgrad.engine import BestOfRandom, Evolution, PerturbationSelection, TopEdges
 from archgrad.engine.darts_pt import only, without
-from archgrad.engine.derive import project
+from archgrad.engine.derive import architecture_of, project, supports_of
 from archgrad.engine.evaluate import evaluate_mixings
 from archgrad.engine.evolution import evolved, mutated
 from archgrad.engine.selection import child_loss, decided, final_expected, held_out, random_cells
@@ -107,6 +107,7 @@ def test_random_cells_are_uniform() -> None:
         counts.update(rows)
         operations.update(drawn["normal"][row].index(True) for row in rows)
     assert counts[0] == counts[1] == 600
+    assert supports_of(state.parts.space, architecture_of(state.parts.space, drawn)) == drawn
     assert all(abs(counts[row] - 400) < 60 for row, (_, target) in enumerate(cell.edges) if target == 3)
     assert 0 not in operations
     assert all(abs(operations[k] - 2400 / 7) < 80 for k in range(1, 8))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from archgrad.architecture import Architecture
+from archgrad.engine.curvature import choice_curvature, stopping_epoch
 from archgrad.engine.monitor import collapsed
 from archgrad.engine.state import SearchState
 from archgrad.errors import InputError
@@ -49,7 +50,7 @@ class Recorder:
         table: of trained cells, in which every epoch's derived cell is looked up; it decides nothing.
 
     Attributes:
-        collapsed: whether a collapse ended the search for good, as ``early_stop`` asks.
+        collapsed: whether a collapse, or a loss that got sharp, ended the search for good, as ``early_stop`` asks.
     """
 
     def __init__(
@@ -116,13 +117,16 @@ class Recorder:
         record["peak_memory_mb"] = peak_memory_mb()
         if self.table:
             record["table"] = self.table.figures_of(Architecture.from_dict(record["architecture"]))
+        if self.config.early_stop == "eigenvalue":
+            record["monitor"]["eigenvalue"] = state.history[-1]["eigenvalue"] = choice_curvature(state)
         self.last = {key: record[key] for key in ("validation", "derived_validation", "epoch")}
         if self.log:
             self.log.append({"event": "epoch", "phase": "search", **record})
         warning = record["monitor"]["warning"]
         if warning and warning not in self.warnings:
             self.warn(warning)
-        self.collapsed = agree(self.config.early_stop == "collapse" and collapsed(record["monitor"]))
+        sharp = self.config.early_stop == "eigenvalue" and stopping_epoch(state.history) is not None
+        self.collapsed = agree(sharp or (self.config.early_stop == "collapse" and collapsed(record["monitor"])))
         due = state.epoch % self.config.checkpoint_every == 0 or state.epoch == self.config.epochs
         if due:
             self.save_epoch(state)

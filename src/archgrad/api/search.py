@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from archgrad.api.recorder import Hook, Progress, Recorder, peak_memory_mb
 from archgrad.api.settings import load_plugin, search_config, search_layers
 from archgrad.architecture import Architecture
 from archgrad.choices import Mixing
-from archgrad.engine.derive import architecture_of
+from archgrad.engine.curvature import stopping_epoch
+from archgrad.engine.derive import architecture_of, supports_of
 from archgrad.engine.evaluate import child_metrics, supernet_metrics
 from archgrad.engine.loop import SearchStoppedError, run_search
 from archgrad.engine.mixings import transit_mixings
@@ -213,6 +214,13 @@ def _finish(ready: Assembled, recorder: Recorder, config: SearchConfig, director
     supports = decided(state)
     recorder.seconds += time.perf_counter() - started
     architecture = architecture_of(parts.space, supports, None, describe(config))
+    if config.early_stop == "eigenvalue" and (epoch := stopping_epoch(state.history)) is not None:
+        earlier = Architecture.from_dict(next(e["architecture"] for e in state.history if e["epoch"] == epoch))
+        architecture = replace(earlier, made_by=describe(config) | {"epoch": epoch})
+        supports, recorded = supports_of(parts.space, architecture), False
+        message = f"The choices' loss got sharp, so the cells are those of epoch {epoch} of {state.epoch}."
+        if message not in recorder.warnings:
+            recorder.warn(message)
     expected = final_expected(state)
     child = transit_mixings(expected, supports)
     weighted = {kind: Mixing(m.weights * expected[kind].weights, m.support) for kind, m in child.items()}

@@ -13,6 +13,7 @@ from archgrad.engine.nonzero import NonZero
 from archgrad.engine.penalty import Penalty, View
 from archgrad.engine.perturbation import RandomPerturbation
 from archgrad.engine.proximity import Proximity
+from archgrad.engine.reinforce import Reinforce
 from archgrad.engine.resource import Resource
 from archgrad.engine.sampling import BestOfRandom
 from archgrad.engine.schedule import Always, Every, Joint, Never, Schedule
@@ -39,6 +40,7 @@ __all__ = [
     "PerturbationSelection",
     "Proximity",
     "RandomPerturbation",
+    "Reinforce",
     "Resource",
     "Schedule",
     "ThresholdPressure",

@@ -12,7 +12,7 @@ from archgrad.choices.ramp import expected_of
 from archgrad.errors import InputError
 from archgrad.space.cells import CellSpace, Space
 
-__all__ = ["Derivation", "TopEdges", "architecture_of", "derive", "expected_mixings", "kept", "project"]
+__all__ = ["Derivation", "TopEdges", "architecture_of", "derive", "expected_mixings", "kept", "project", "supports_of"]
 
 
 class Derivation(Protocol):
@@ -138,6 +138,27 @@ def architecture_of(
             combine = tuple(names[row.index(True) if True in row else 0] for row in supports[cell.combiner])
         cells[kind] = Cell(cell.inputs, cell.nodes, edges, cell.output, cell.output_combine, factors, combine)
     return Architecture(space.name, cells, dict(space.network), dict(made_by or {}))
+
+
+def supports_of(space: Space, architecture: Architecture) -> dict[str, Support]:
+    """Return what an architecture keeps of its space, by cell kind: what :func:`architecture_of` was given.
+
+    Args:
+        space: the cells' graphs and candidates.
+        architecture: of this space.
+    """
+    supports: dict[str, Support] = {}
+    for kind, fixed in architecture.cells.items():
+        cell = space.cells[kind]
+        kept = {(edge.source, edge.target, edge.operand, edge.operation) for edge in fixed.edges}
+        supports[kind] = tuple(
+            tuple((source, target, operand, name) in kept for name in cell.operations)
+            for (source, target), operand in zip(cell.edges, cell.row_operands, strict=True)
+        )
+        if cell.combiner is not None:
+            names = space.cells[cell.combiner].operations
+            supports[cell.combiner] = tuple(tuple(name == chosen for name in names) for chosen in fixed.combine or ())
+    return supports
 
 
 def derive(

@@ -193,17 +193,38 @@ class SearchProblem:
         weights, choices = list(self.weights.values()), self.choices
         found = self.raw_gradient("train", [*weights, *choices], track_statistics=True, joint=estimator)
         direct = [torch.zeros_like(c) if g is None else g for g, c in zip(found[len(weights) :], choices, strict=True)]
-        if estimator != "pathwise":
-            loss = torch.tensor(self.losses["train"])
-            rewards = self.credits
-            if estimator == "score_function":
-                rewards = [{kind: loss.to(c).expand_as(c) for kind, c in draw.items()} for draw in self.credits]
-            score = score_function_gradient(
-                self.state.choices, self.parts.relaxation, self.progress, self.noise, rewards
-            )
-            averaged = average_gradients(list(score), choices)
-            direct = [d if g is None else d + g for d, g in zip(direct, averaged, strict=True)]
+        if estimator == "score_function":
+            direct = self._scored(direct, self._everywhere(self.losses["train"]))
+        elif estimator == "credit":
+            direct = self._scored(direct, self.credits)
         return found[: len(weights)], direct
+
+    def policy_gradient(self, baseline: float | None) -> tuple[list[Tensor], float]:
+        """Return (L_val - b) d log p(Z) of this update's samples, with the penalties' own gradients, and L_val.
+
+        Args:
+            baseline: b; L_val itself when None, so that the first loss moves nothing.
+
+        Raises:
+            InputError: the relaxation draws no samples.
+        """
+        choices = self.choices
+        found = self.raw_gradient("validation", choices, joint="score_function")
+        direct = [torch.zeros_like(c) if g is None else g for g, c in zip(found, choices, strict=True)]
+        own = torch.tensor(self.losses["validation"])
+        cost = float(average_gradients([own], [own])[0] or 0.0)  # the same baseline in all processes
+        advantage = self.losses["validation"] - (cost if baseline is None else baseline)
+        return self._scored(direct, self._everywhere(advantage)), cost
+
+    def _everywhere(self, reward: float) -> Credits:
+        """Return one and the same reward for every edge of what was drawn."""
+        return [{kind: torch.full_like(c, reward) for kind, c in draw.items()} for draw in self.credits]
+
+    def _scored(self, direct: list[Tensor], rewards: Credits) -> list[Tensor]:
+        """Return gradients plus the score-function gradient of rewards, averaged over processes."""
+        score = score_function_gradient(self.state.choices, self.parts.relaxation, self.progress, self.noise, rewards)
+        averaged = average_gradients(list(score), self.choices)
+        return [d if g is None else d + g for d, g in zip(direct, averaged, strict=True)]
 
     def _acting(self, level: Level, joint: bool) -> list[str]:
         """Return the names of the penalties that are added to this loss."""

@@ -30,6 +30,14 @@ class Steps(Protocol):
         """Compute the hypergradient on the choices' next batch and update the choices."""
         ...
 
+    def policy_step(self, baseline: float | None) -> float:
+        """Update the choices by the policy gradient of the loss on their next batch; return that loss.
+
+        Args:
+            baseline: what is subtracted from the loss; the loss itself when None.
+        """
+        ...
+
     def weight_gradients(self) -> None:
         """Compute the gradients of the training loss with respect to the weights (before clipping)."""
         ...

@@ -72,6 +72,15 @@ class Update:
         self._set(self.problem.choices, gradients)
         self.apply_to_choices()
 
+    def policy_step(self, baseline: float | None) -> float:
+        """Update the choices by the policy gradient of the loss on their next batch; return that loss."""
+        self.batches["validation"] = self.streams.next("choices")
+        gradients, cost = self.problem.policy_gradient(baseline)
+        self._check("validation")
+        self._set(self.problem.choices, gradients)
+        self.apply_to_choices()
+        return cost
+
     def weight_gradients(self) -> None:
         """Compute the gradients of the training loss; this forward alone writes batch-norm statistics."""
         weights = list(self.problem.weights.values())

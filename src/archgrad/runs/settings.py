@@ -268,7 +268,8 @@ class SearchConfig(_Settings):
         growth: None for no growth.
         perturbation: of the mixture in the weights' loss; None for none.
         penalties: by a name of the user's.
-        early_stop: ``collapse`` ends a search that collapses to skip connections.
+        early_stop: ``collapse`` ends a search that collapses to skip connections; ``eigenvalue`` ends one whose loss
+            gets sharp in the choices, and goes back to the cells of a few epochs before.
         log_every: steps between two logged steps.
         checkpoint_every: epochs between two checkpoints.
     """
@@ -296,6 +297,6 @@ class SearchConfig(_Settings):
     weights: WeightSettings = WeightSettings()
     choices: ChoiceSettings = ChoiceSettings()
     train: TrainSettings = TrainSettings()
-    early_stop: Literal["collapse"] | None = None
+    early_stop: Literal["collapse", "eigenvalue"] | None = None
     log_every: Count = 10
     checkpoint_every: Count = 1

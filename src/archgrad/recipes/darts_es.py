@@ -1,0 +1,23 @@
+"""DARTS-ES: DARTS, first order, which stops where its loss gets sharp in the choices and goes back."""
+
+from __future__ import annotations
+
+from archgrad.recipes.recipe import Recipe
+
+__all__ = ["DARTS_ES"]
+
+DARTS_ES = Recipe(
+    name="darts-es",
+    summary="DARTS-ES: stops when the dominant eigenvalue of the choices' Hessian grows, and goes back",
+    citation="Zela, Elsken, Saikia, Marrakchi, Brox, Hutter: Understanding and Robustifying Differentiable \
+Architecture Search. ICLR 2020, arXiv 1909.09656.",
+    settings={
+        "space": {"name": "darts", "none": True},
+        "relaxation": {"name": "softmax"},
+        "layout": {"name": "all-engines"},
+        "schedule": {"name": "always"},
+        "hypergradient": {"name": "first-order"},
+        "derivation": {"name": "top-edges", "k": 2},
+        "early_stop": "eigenvalue",
+    },
+)
