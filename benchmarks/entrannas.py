@@ -46,7 +46,7 @@ class Case:
     def __init__(self, name: str, options: argparse.Namespace) -> None:
         recipe, settings = CASES[name]
         generator = torch.Generator().manual_seed(0)
-        count = 3 * options.batch
+        count = max(3 * options.batch, 96)
         images = torch.rand(count, 3, options.side, options.side, generator=generator)
         labels = torch.randint(10, (count,), generator=generator)
         labels[:10] = torch.arange(10)

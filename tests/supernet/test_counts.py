@@ -25,9 +25,9 @@ from archgrad.supernet.recurrent import RecurrentSupernet
 
 TABLE = {
     # step: (kernels launched, views made, bytes kept for the backward)
-    "image": (5013, 8111, 1_248_252),
-    "image with dropped paths": (5660, 10123, 1_254_348),
-    "entrannas": (8943, 12099, 1_609_812),
+    "image": (5146, 8269, 1_020_348),
+    "image with dropped paths": (5793, 10281, 1_026_444),
+    "entrannas": (9201, 12426, 1_074_644),
     "recurrent": (2726, 968, 124_112),
 }
 

@@ -19,6 +19,7 @@ from archgrad.space.cells import CellSpace, Space
 from archgrad.space.skeleton import Layer
 from archgrad.supernet import fast_cell, fast_plain, reference
 from archgrad.supernet.beside import Evaluate, evaluate_beside
+from archgrad.supernet.entering import use_fast_entrances
 from archgrad.supernet.fast import use_fast_depthwise
 from archgrad.supernet.plan import make_plan
 from archgrad.supernet.storage import Bank, CellStorage, Liveness
@@ -187,6 +188,7 @@ class ImageSupernet(nn.Module):
         self.classifier = nn.Linear(sources[1], classes)
         if fast:
             use_fast_depthwise(self)
+            use_fast_entrances(self)
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 What the terms of a node have in common is computed once: ReLU, pools, the gradient's mean. Depthwise kinds of
 operations (``dil_conv``, ``sep_conv``) run with all their slices side by side, and the small matrices of
 :mod:`archgrad.supernet.folded` are computed for all kinds at once. Between forward and backward only the node itself
-and the inner features of separable convolutions are kept; the rest is cheaper to compute again.
+and the inner features of separable convolutions are kept; the rest, pools too, is cheap to compute again.
 """
 
 from __future__ import annotations

@@ -39,9 +39,9 @@ class BackwardPass(NodePass):
                 self.add_to_x(to_out.mm(spread(self.weights[0], C).t()))
         kept = iter(self.kept)
         for each, rows in zip(spec.shared, self.shared_rows, strict=True):
-            covariance, first = next(kept), next(kept)
-            found = next(kept) if "max" in each.pools else None
-            features = first if each.pools else self.squares() - first
+            covariance, mean = next(kept), next(kept)
+            features, found = self.shared_features(each)
+            features -= mean
             normalised = normalise(self.shared_pointwise(each), covariance, spec.eps)
             weights = self.weights[rows]
             back, to_scaled, to_rows = (
@@ -192,7 +192,7 @@ class BackwardPass(NodePass):
                     [1, 1],
                     [1, 1],
                     False,
-                    found.to(torch.int64),
+                    found,
                 )
             else:
                 part = part * self.shares()

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from archgrad.supernet import folded
 from archgrad.supernet.dropped import add_dropped, add_dropped_shared
-from archgrad.supernet.folded import as_matrix, normalise, place
+from archgrad.supernet.folded import as_matrix, column_means, normalise, place
 from archgrad.supernet.leaving_matrices import mean_image, means_behind, mixed, negative_mean, spread
 from archgrad.supernet.leaving_node import NodePass
 from archgrad.supernet.leaving_spec import Moments
@@ -26,7 +26,9 @@ class ForwardPass(NodePass):
             out = as_matrix(self.x).mm(spread(self.weights[0], C))
         moments.shared = []
         for each, rows in zip(spec.shared, self.shared_rows, strict=True):
-            features, mean, keep = self.shared_features(each)
+            features, _ = self.shared_features(each)
+            mean = column_means(features)
+            features -= mean
             covariance = features.t().mm(features) / self.pixels
             point = self.shared_pointwise(each)
             normalised = normalise(point, covariance, spec.eps)
@@ -37,7 +39,7 @@ class ForwardPass(NodePass):
                 out = self.x.new_zeros(self.pixels, spec.targets * C) if out is None else out
                 add_dropped_shared(out, features, normalised.scaled, self.weights[rows], self.masks[:, rows])
             moments.shared.append((point.matmul(mean.view(-1, 1)).squeeze(-1), normalised.variance))
-            self.kept += [covariance, *keep]
+            self.kept += [covariance, mean]
         if not spec.kinds:
             assert out is not None
             return out

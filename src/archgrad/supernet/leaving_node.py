@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from archgrad.supernet import folded
 from archgrad.supernet.depthwise import depthwise, repeated
-from archgrad.supernet.folded import as_image, as_matrix, column_means
+from archgrad.supernet.folded import as_image, as_matrix
 from archgrad.supernet.leaving_matrices import mean_image, nine, unit_parts, window_shares
 from archgrad.supernet.leaving_spec import Kind, Shared, Spec
 
@@ -111,24 +111,18 @@ class NodePass:
             return self.tensors[0]
         return unit_parts(self.channels, len(each.pools), self.x.dtype)
 
-    def shared_features(self, each: Shared) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Return features [pixels, R] centred, their mean [1, R], and what to keep."""
-        keep: list[Tensor] = []
+    def shared_features(self, each: Shared) -> tuple[Tensor, Tensor | None]:
+        """Return features [pixels, R], and where the maxima of a pool were found."""
         if not each.pools:
-            features = self.squares()
-        else:
-            pooled = []
-            for pool in each.pools:
-                if pool == "max":
-                    image, found = functional.max_pool2d(self.x, 3, self.spec.stride, 1, return_indices=True)
-                    keep.append(found.to(torch.int32))
-                else:
-                    image = depthwise(self.x, nine(self.x), None, self.spec.stride).mul_(self.shares())
-                pooled.append(as_matrix(image))
-            features = torch.cat(pooled, dim=1) if len(pooled) > 1 else pooled[0]
-        mean = column_means(features)
-        features -= mean
-        return features, mean, [features, *keep] if each.pools else [mean]
+            return self.squares(), None
+        pooled, found = [], None
+        for pool in each.pools:
+            if pool == "max":
+                image, found = functional.max_pool2d(self.x, 3, self.spec.stride, 1, return_indices=True)
+            else:
+                image = depthwise(self.x, nine(self.x), None, self.spec.stride).mul_(self.shares())
+            pooled.append(as_matrix(image))
+        return torch.cat(pooled, dim=1) if len(pooled) > 1 else pooled[0], found
 
     def squares(self) -> Tensor:
         """Return the pixels (0, 0) and (1, 1) of every 2x2 square of the ReLU, [pixels, 2 C]."""
