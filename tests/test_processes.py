@@ -73,6 +73,13 @@ def test_buffers_are_the_first_processes(reports: list[dict[str, Any]]) -> None:
     assert [report["shared"] for report in reports] == [[5.0] * 3] * 2
 
 
+def test_rows_come_together_in_the_order_in_which_they_are_shared(
+    reports: list[dict[str, Any]],
+) -> None:
+    for rank, report in enumerate(reports):
+        assert report["gathered"] == [[[1.0], [2.0], [3.0], [4.0]], [[1.0 + rank], [3.0 + rank]]]
+
+
 def test_a_search_ends_with_the_same_choices_and_weights_in_both(reports: list[dict[str, Any]]) -> None:
     first, second = (report["search"] for report in reports)
     assert first["steps"] == second["steps"] >= 2
@@ -96,6 +103,7 @@ def test_one_process_is_not_touched(monkeypatch: pytest.MonkeyPatch) -> None:
     found = average_gradients([gradient, None], [torch.zeros(2), torch.zeros(3)])
     assert found[0] is gradient
     assert found[1] is None
+    assert Processes().gather(gradient) is gradient and Processes(1, 2).share(torch.arange(4)).tolist() == [1, 3]
     assert agree(True) is True
     assert agree(False) is False
     norm = nn.BatchNorm1d(2)

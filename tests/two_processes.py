@@ -96,6 +96,8 @@ if __name__ == "__main__":
     rank = processes.rank
     torch.manual_seed(100 + rank)  # the processes' own generators differ
     report = {"rank": rank, "world": processes.world, "main": processes.main, "averages": averages(rank)}
+    together = processes.gather(torch.tensor([[1.0 + rank], [3.0 + rank]]))
+    report |= {"gathered": [together.tolist(), processes.share(together).tolist()]}
     report |= {"shared": shared(rank), "search": search(rank), "stopped": stopped(rank)}
     Path(os.environ["REPORTS"], f"{rank}.json").write_text(json.dumps(report), encoding="utf-8")
     torch.distributed.destroy_process_group()

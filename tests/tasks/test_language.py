@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from archgrad.errors import InputError, RunError
 from archgrad.network.language import LanguageNetwork, Reading
@@ -34,7 +35,7 @@ def test_the_loss_in_pieces_and_its_gradients(dtype: torch.dtype, tolerance: flo
 def test_large_vocabularies_never_have_all_scores_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     largest: list[int] = []
 
-    class Watch(torch.utils._python_dispatch.TorchDispatchMode):
+    class Watch(TorchDispatchMode):
         def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             output = function(*args, **(kwargs or {}))
             if isinstance(output, torch.Tensor):
@@ -45,7 +46,7 @@ def test_large_vocabularies_never_have_all_scores_at_once(monkeypatch: pytest.Mo
     for limit, few in ((512 * 1000, True), (512 * 1000 + 1, False)):
         monkeypatch.setattr(language, "CHUNKED_FROM", limit)
         largest.clear()
-        with Watch():
+        with Watch():  # type: ignore[no-untyped-call]
             next_token_loss(states, embedding, bias, torch.zeros(512, dtype=torch.long))
         assert (max(largest, default=0) < 512 * 1000) == few
 

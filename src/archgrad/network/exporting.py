@@ -288,6 +288,8 @@ def _torch_noise_off() -> Iterator[None]:
         with warnings.catch_warnings():
             # torch copies its own tree of the arguments, and that copy trips over torch's own deprecation.
             warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning)
+            # Inputs that share their batch are told once for each that the name is taken.
+            warnings.filterwarnings("ignore", r"# The axis name: batch will not be used", UserWarning)
             yield
     finally:
         logger.removeFilter(is_news)

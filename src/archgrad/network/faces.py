@@ -56,7 +56,6 @@ _LANGUAGE_HEAD = '''\
             scores, state = network(torch.tensor([tokens[-1:]]), state)  # tokens [T, N] -> [T, N, {count}], [N, units]
             tokens.append(int(torch.multinomial(scores[-1, 0].softmax(0), 1)))
     print(" ".join(VOCABULARY[token] for token in tokens))
-"""
 '''
 
 Examples = tuple[Tensor, ...]

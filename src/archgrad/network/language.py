@@ -6,8 +6,7 @@ export copies this file behind ``recurrent_cells.py``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -45,8 +44,7 @@ def activation_square(states: Tensor) -> Tensor:
     return states.square().mean()
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """What a network makes of a window of text, before any score is computed: scores are large.
 
     Attributes:
@@ -69,7 +67,7 @@ class Reading:
 
     def float(self) -> Reading:
         """Return it in single precision, for the loss."""
-        return replace(self, states=self.states.float(), last=self.last.float())
+        return self._replace(states=self.states.float(), last=self.last.float())
 
 
 class LanguageEnds(nn.Module):

@@ -75,4 +75,6 @@ def recurrent_layer(recipe: Layer, above: Sequence[Layer], series: bool = False)
     rule = own.get("derivation", {}).get("name", "top-edges")
     if "k" in (options_of("derivation", rule) or {}):
         layer["derivation"] = {"name": rule, "k": 1}
-    return over(layer, TEXT_LAYER) if kind in TEXTS else layer
+    if kind in TEXTS:
+        layer = over(layer, {key: value for key, value in TEXT_LAYER.items() if key != "epochs" or key not in own})
+    return layer
