@@ -100,6 +100,7 @@ PARTS: dict[str, dict[str, Any]] = {
         "hadamard": "archgrad.engine.morphisms:hadamard",
         "node": "archgrad.engine.morphisms:new_node",
         "split": "archgrad.engine.morphisms:edge_split",
+        "wider": "archgrad.engine.morphisms:wider",
     },
     "data": {
         "csv": "archgrad.tasks.series_csv:load_csv",

@@ -40,6 +40,7 @@ class Growing:
         events: what happened, as the log tells it.
         before: everything as it was before the last growth, while that may still be undone.
         ended: whether nothing grows any more, since a growth was undone or no step had anything to add.
+        wanted: whether the next growth is due whatever the policy says, since a stream has changed.
     """
 
     def __init__(self, form: Form) -> None:
@@ -50,15 +51,16 @@ class Growing:
         self.events: list[dict[str, Any]] = []
         self.before: dict[str, Any] | None = None
         self.ended = False
+        self.wanted = False
 
     def state_dict(self) -> dict[str, Any]:
         """Return it as a tree of tensors and plain data."""
-        names = ("done", "born", "losses", "events", "before", "ended")
+        names = ("done", "born", "losses", "events", "before", "ended", "wanted")
         return {"form": self.form.to_dict()} | {name: copy.copy(getattr(self, name)) for name in names}
 
     def load_state_dict(self, tree: Mapping[str, Any]) -> None:
         """Take up all but the form, which :func:`rebuild` needs first."""
-        for name in ("done", "born", "losses", "events", "before", "ended"):
+        for name in ("done", "born", "losses", "events", "before", "ended", "wanted"):
             setattr(self, name, copy.copy(tree[name]))
 
 
@@ -77,7 +79,9 @@ def grow(state: SearchState) -> list[dict[str, Any]]:
         events += _judge(state)
     count = growth.count(_blueprint(state).space)
     if growing.born is None and growing.before is None and not growing.ended:
-        if growth.due(growing.done, count, state.epoch, state.parts.epochs, growing.losses):
+        due = growth.due(growing.done, count, state.epoch, state.parts.epochs, growing.losses)
+        if due or (growing.wanted and growing.done < count):
+            growing.wanted = False
             events += _grow_now(state)
     growing.events += events
     return events

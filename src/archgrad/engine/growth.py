@@ -146,4 +146,6 @@ class Growth:
             return False
         if self.trigger == "plateau":
             return epoch <= self.until * epochs and on_plateau(losses, self.patience, self.improvement)
-        return epoch >= planned_epochs(count, epochs, self.until, self.every)[done]
+        rest = math.ceil(self.ramp) * (count - done)  # epochs that this growth and those after it take at least
+        planned = planned_epochs(count, epochs, self.until, self.every)[done]
+        return epoch >= (planned if self.every is not None else min(planned, epochs - 1 - rest))

@@ -21,8 +21,9 @@ from archgrad.space.cells import CellSpace
 from archgrad.space.change import NEW, Change
 from archgrad.space.form import Form, resized
 from archgrad.space.skeleton import Layer
+from archgrad.supernet.widening import widened_units
 
-__all__ = ["Morphism", "Seen", "edge_split", "hadamard", "new_candidate", "new_node", "one_more_cell"]
+__all__ = ["Morphism", "Seen", "edge_split", "hadamard", "new_candidate", "new_node", "one_more_cell", "wider"]
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def hadamard(form: Form, seen: Seen, word: str = "") -> Change | None:
     if not form.space.combiners:
         raise InputError(
             f"The growth step hadamard needs nodes of two operands, and the space {form.space.name} has none; "
-            "take space=two-input-rnn with space.combiners=add, or leave the step out of growth.steps."
+            "take space=two-input-rnn with space.combiners=[add], or leave the step out of growth.steps."
         )
     return _with_candidate(form, sorted(form.space.combiners), "multiply", {"step": "hadamard"})
 
@@ -147,6 +148,33 @@ def one_more_cell(form: Form, seen: Seen, word: str = "") -> Change:
     return Change.between(
         form, after, layers=(*places[: at + 1], NEW, *places[at + 1 :]), record={"step": "cell", "layer": at + 1}
     )
+
+
+def wider(form: Form, seen: Seen, word: str) -> Change | None:
+    """Give every node more units, or the first cell's nodes more channels and the others in proportion: Net2Wider.
+
+    Units are doubled, and what reads them is divided between the copies in unequal shares (arXiv 1511.05641); the
+    output changes by rounding alone. ``word`` is the new number.
+    """
+    over_time = form.space.skeleton.form == "time"
+    now = form.width if over_time else form.layers[0].channels
+    if not word.isdigit():
+        raise InputError(f"The growth step wider needs the new number of units or channels, such as wider:{2 * now}.")
+    new = int(word)
+    if new <= now:
+        return None
+    if over_time:
+        widths = {now: widened_units(now, new, seen.generator)}
+        return Change.between(form, replace(form, width=new), widths=widths, record={"step": "wider", "units": new})
+    sizes = sorted({layer.channels for layer in form.layers})
+    if now < 2 or any(size * new % now for size in sizes):
+        raise InputError(f"The growth step wider cannot make {new} channels of {now}; take a multiple of {now}.")
+    widths = {size: widened_units(size, size * new // now, seen.generator, halves=True) for size in sizes}
+    stems = [form.space.skeleton.stem_channels("plain", channels) for channels in (now, new)]
+    if stems[0] not in widths:
+        widths[stems[0]] = widened_units(stems[0], stems[1], seen.generator)
+    layers = tuple(replace(layer, channels=layer.channels * new // now) for layer in form.layers)
+    return Change.between(form, replace(form, layers=layers), widths=widths, record={"step": "wider", "channels": new})
 
 
 def _with_candidate(form: Form, kinds: Sequence[str], name: str, record: Mapping[str, object]) -> Change | None:

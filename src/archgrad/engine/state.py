@@ -115,6 +115,7 @@ class Parts:
     processes: Processes = field(default_factory=Processes)
     growth: Growth | None = None
     blueprint: Blueprint | None = None
+    clock: Callable[[SearchState], Progress] | None = None
     perturbation: Perturbation | None = None
 
 
@@ -165,13 +166,17 @@ class SearchState:
 
     @property
     def progress(self) -> Progress:
-        """Both clocks, as they stand at the next update."""
+        """Both clocks, as they stand at the next update; of a search without an end those of its parts."""
+        if self.parts.clock is not None:
+            return self.parts.clock(self)
         total = max(1, self.parts.epochs * self.steps_per_epoch)
         epoch = min(self.step // max(1, self.steps_per_epoch), self.parts.epochs - 1)
         return Progress(elapsed=self.step / total, epoch=(epoch + 1) / self.parts.epochs)
 
     def progress_after(self, epoch: int) -> Progress:
         """Return both clocks as they stand when so many epochs are done: what an epoch is judged by."""
+        if self.parts.clock is not None:
+            return self.parts.clock(self)
         return Progress(elapsed=epoch / self.parts.epochs, epoch=epoch / self.parts.epochs)
 
     @property

@@ -15,6 +15,7 @@ from archgrad.supernet.carry import Move
 from archgrad.supernet.image import ImageSupernet, MixedCell
 from archgrad.supernet.recurrent import RecurrentSupernet
 from archgrad.supernet.storage import StackedBank
+from archgrad.supernet.widening import widened_moves
 
 __all__ = ["Moves", "choice_moves", "supernet_moves"]
 
@@ -29,6 +30,8 @@ def supernet_moves(supernet: nn.Module, change: Change) -> Moves:
         supernet: the grown one, of any task.
         change: from the form before to its own.
     """
+    if change.widths is not None:
+        return widened_moves(supernet, change)
     if isinstance(supernet, ImageSupernet):
         return dict(_image_moves(supernet, change))
     found: Moves = {name: Move(name) for name in supernet.state_dict()}
