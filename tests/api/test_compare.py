@@ -24,7 +24,7 @@ TINY = {
     "train.channels": 3,
     "train.batch": 24,
 }
-ARMS = {"plain": "darts", "clipped": ("darts", {"relaxation": "clipped"})}
+ARMS: dict[str, Any] = {"plain": "darts", "clipped": ("darts", {"relaxation": "clipped"})}
 WORDS: dict[str, Any] = {"seeds": [3], "epochs": 2, "settings": TINY, "device": "cpu", "children": 2}
 
 
@@ -70,6 +70,21 @@ def test_a_folder_with_other_runs_is_refused(compared: CompareResult) -> None:
         archgrad.compare(ARMS, **{**WORDS, "epochs": 5}, run=compared.path, retrain=False)
     with pytest.raises(InputError, match=r"clipped-s3: relaxation.name is 'clipped' there"):
         archgrad.compare({"clipped": "darts"}, **WORDS, run=compared.path, retrain=False)
+
+
+def test_a_run_that_fails_is_a_row_and_not_the_end(compared: CompareResult, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = {**WORDS, "run": compared.path, "retrain": False}
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise archgrad.RunError("The disk is full.")
+
+    monkeypatch.setattr("archgrad.api.compare_run.search", fail)
+    found = archgrad.compare({"broken": "darts", **ARMS}, **words)
+    assert found.runs[0] == {"arm": "broken", "recipe": "darts", "seed": 3, "error": "The disk is full."}
+    assert found.runs[1:] == compared.runs
+    assert found.table[0] == {"arm": "broken", "recipe": "darts"}
+    with pytest.raises(archgrad.RunError, match=r"Every run failed.*disk is full"):
+        archgrad.compare({"broken": "darts"}, **words)
 
 
 def test_the_best_run_is_the_best_by_its_own_measure() -> None:

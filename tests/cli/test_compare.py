@@ -80,6 +80,21 @@ def test_the_table_as_a_file(program: Program, given: dict[str, Any], tmp_path: 
     assert {line.count("|") for line in lines} == {8}
 
 
-def test_several_workers_are_not_there_yet(program: Program, given: dict[str, Any]) -> None:
-    done = program("compare", "darts", "--workers", 2)
-    assert (done.exit_code, "one run after the other" in done.stderr) == (0, True)
+def test_which_seeds_and_how_many_workers(program: Program, given: dict[str, Any]) -> None:
+    assert program("compare", "darts", "--seeds", "4-6,9", "--workers", 2).exit_code == 0
+    assert (given["seeds"], given["workers"]) == ([4, 5, 6, 9], 2)
+    done = program("compare", "darts", "--seeds", "4-")
+    assert done.exit_code == 2 and "such as 4-7 or 1,3,5" in done.stderr
+
+
+def test_failed_runs_are_named_after_the_table_of_the_others(
+    program: Program, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = {"arm": "random", "recipe": "random", "seed": 1, "error": "Its process was ended by SIGKILL."}
+    monkeypatch.setattr(
+        "tests.cli.test_compare.RESULT", CompareResult(RESULT.path, [*RESULT.runs, failed], RESULT.table)
+    )
+    done = program("compare", "darts", "random")
+    assert done.exit_code == 1
+    assert "0.9612 ± 0.012" in done.stdout
+    assert "1 of 2 runs failed" in done.stderr and "random, seed 1: Its process was ended by SIGKILL." in done.stderr

@@ -11,12 +11,15 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from filelock import FileLock
+
 from archgrad.api.compare_arms import Arm, ArmGiven, arm_config, read_arms, refuse_others
 from archgrad.api.compare_figures import FIGURES, Run, Wanted, higher_is_better, row_of
 from archgrad.api.compare_rank import table_of
-from archgrad.api.compare_run import Doing, done
+from archgrad.api.compare_run import place_of_work
+from archgrad.api.compare_workers import Failure, Job, here, side_by_side
 from archgrad.api.settings import dotted, load_plugin
-from archgrad.errors import InputError
+from archgrad.errors import InputError, RunError
 from archgrad.recipes.compatible import check_compatible
 from archgrad.runs.config import SearchConfig, merge
 from archgrad.runs.writing import write_atomically
@@ -62,8 +65,10 @@ def compare(
     table: str | Path | None = None,
     rank_correlation: int = 0,
     retrain: bool = True,
+    workers: int = 0,
     plugin: str | None = None,
     on_run: Callable[[dict[str, Any]], None] | None = None,
+    say: Callable[[str], None] = lambda words: None,
 ) -> CompareResult:
     """Search with every arm and seed, train each found network alike, and put the results side by side.
 
@@ -84,12 +89,25 @@ def compare(
         rank_correlation: random cells of the table, the same for every run, that every supernet judges with inherited
             weights, for Kendall's and Spearman's correlation with the table (100 are usual); 0: none.
         retrain: whether the found networks are trained from scratch and tested.
+        workers: runs at a time, each in a process of its own, whose memory is measured alone, with its share of the
+            cores; 0: one after the other in this process, where parts registered from Python are known.
         plugin: a module to import first.
         on_run: called with every finished row.
+        say: told what is waited for, such as a run that another command does in the same folder.
+
+    Returns:
+        The result. A run that failed has an ``error`` in its row, and the figures known before; called again, it is
+        tried again.
 
     Raises:
-        InputError: no arm, no seed, unknown names, or the folder holds runs with other settings.
+        InputError: no arm, no seed, unknown names, or the folder holds runs with other settings; or no run could be
+            done because of what was given.
+        RunError: every run failed.
     """
+    if workers < 0:
+        raise InputError(f"workers is {workers}; it must be at least 1, or 0 for this process.")
+    if children < 0:
+        raise InputError(f"children is {children}; it must be at least 0.")
     load_plugin(plugin)
     arms, numbers = read_arms(recipes), _numbers(seeds)
     shared: dict[str, Any] = {"epochs": epochs, "space": space, "data": data, "device": device}
@@ -99,17 +117,21 @@ def compare(
     seeded = {one.folder: configs[one.arm].model_copy(update={"seed": one.seed}) for one in runs}
     refuse_others(seeded.items())  # everything wrong in the words is said before the first hour is spent
     path.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for one in runs:
-        if not done(one.folder, wanted):
-            Doing(one.folder, seeded[one.folder], wanted)()
-        rows.append(row_of(one))
-        _write(path, rows)
+    jobs = [Job(one, seeded[one.folder]) for one in runs]
+    rows: list[dict[str, Any]] = []
+    failures: list[Failure] = []
+    for one, failure in side_by_side(jobs, workers, plugin, say) if workers else here(jobs, say):
+        row = row_of(one) | ({"error": failure.message} if failure else {})
+        rows.append(row)
+        failures += [failure] if failure else []
+        rows.sort(key=lambda row: ([arm.name for arm in arms].index(row["arm"]), row["seed"]))
+        summary = _write(path, rows)
         if on_run:
-            on_run(rows[-1])
-    order = [arm.name for arm in arms]
-    rows.sort(key=lambda row: (order.index(row["arm"]), row["seed"]))
-    return CompareResult(path, rows, _write(path, rows))
+            on_run(row)
+    if len(failures) == len(rows):
+        wrong = next((failure for failure in failures if failure.exit_code == InputError.exit_code), None)
+        raise InputError(wrong.message) if wrong else RunError(f"Every run failed, the first so: {failures[0].message}")
+    return CompareResult(path, rows, summary)
 
 
 def _table(path: str | Path | None, configs: Mapping[str, SearchConfig], rank: int) -> str | None:
@@ -161,8 +183,9 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     writer = csv.DictWriter(text, columns)
     writer.writeheader()
     writer.writerows(rows)
-    write_atomically(path / "runs.csv", text.getvalue().encode())
-    write_atomically(path / "compare.json", json.dumps({"runs": rows, "table": table}, indent=2).encode())
+    with FileLock(place_of_work(path / "tables", ".lock")):  # of another command in the same folder too
+        write_atomically(path / "runs.csv", text.getvalue().encode())
+        write_atomically(path / "compare.json", json.dumps({"runs": rows, "table": table}, indent=2).encode())
     return table
 
 

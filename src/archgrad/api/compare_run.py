@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from filelock import BaseFileLock, FileLock
+
 from archgrad.api.compare_figures import Wanted
 from archgrad.api.compare_rank import judged_cells, table_of
 from archgrad.api.search import SearchResult, search
@@ -18,7 +20,19 @@ from archgrad.runs import checkpoint
 from archgrad.runs.config import SearchConfig
 from archgrad.runs.writing import write_atomically
 
-__all__ = ["Doing", "done"]
+__all__ = ["Doing", "done", "lock_of", "place_of_work"]
+
+
+def place_of_work(folder: Path, suffix: str) -> Path:
+    """Return a file for the work on a run, beside the runs: its lock, or what its process printed."""
+    place = folder.parent / "workers"
+    place.mkdir(parents=True, exist_ok=True)
+    return place / f"{folder.name}{suffix}"
+
+
+def lock_of(folder: Path) -> BaseFileLock:
+    """Return the lock on a run, to be held by the one process that does it; taken, entering it raises ``Timeout``."""
+    return FileLock(place_of_work(folder, ".lock"), timeout=0)
 
 
 def done(folder: Path, wanted: Wanted) -> bool:

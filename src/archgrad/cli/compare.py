@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,8 +16,8 @@ import typer
 
 from archgrad.api.compare_figures import FIGURES
 from archgrad.cli.options import DataOption, DeviceOption, JsonOption, PluginOption, SetOption, TableOption, examples
-from archgrad.cli.output import amount, is_main, kept_clean, print_json, print_table, say, warn
-from archgrad.errors import InputError
+from archgrad.cli.output import amount, is_main, kept_clean, print_json, print_table, say
+from archgrad.errors import InputError, RunError
 
 NAME = "compare"
 EXAMPLES = examples(
@@ -46,7 +47,7 @@ def command(
     ] = "3",
     epochs: Annotated[int | None, typer.Option("--epochs", metavar="N", help="Of every search.")] = None,
     settings: SetOption = None,
-    workers: Annotated[int, typer.Option("--workers", metavar="N", help="Runs at a time; this version does one.")] = 1,
+    workers: Annotated[int, typer.Option("--workers", metavar="N", help="Runs at a time, a process each.")] = 1,
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="Write the table too: .csv, .md or .json.")
     ] = None,
@@ -81,12 +82,8 @@ def command(
     """
     if output and output.suffix not in WRITERS:
         raise InputError(f"--output is {output}; it must end in {', '.join(WRITERS)}.")
-    if children < 0:
-        raise InputError(f"--children is {children}; it must be at least 0.")
     if workers < 1:
         raise InputError(f"--workers is {workers}; it must be at least 1.")
-    if workers > 1:
-        warn("This version does one run after the other; --workers changes nothing yet.")
     with kept_clean(as_json):
         from archgrad.api.compare import compare
         from archgrad.runs.config import parse_set
@@ -105,17 +102,30 @@ def command(
             table=table,
             rank_correlation=rank_cells if rank_correlation else 0,
             retrain=retrain,
+            workers=0 if _is_shared() else workers,
             plugin=plugin,
             on_run=_done,
+            say=_say,
         )
         if output:
             write_atomically(output, WRITERS[output.suffix](result.table).encode())
+    failed = [row for row in result.runs if "error" in row]
     if as_json:
         print_json(result.to_dict())
-        return
-    rows = _rows(result.table)
-    print_table(rows[0], rows[1:], right=range(1, len(rows[0])))
-    say("Mean and spread (standard deviation over the seeds).", f"Written to {result.path}.")
+    else:
+        rows = _rows(result.table)
+        print_table(rows[0], rows[1:], right=range(1, len(rows[0])))
+        say("Mean and spread (standard deviation over the seeds).", f"Written to {result.path}.")
+    if failed:
+        raise RunError(
+            f"{len(failed)} of {len(result.runs)} runs failed; the same command tries them again. "
+            + " ".join(f"{row['arm']}, seed {row['seed']}: {row['error']}" for row in failed[:5])
+        )
+
+
+def _is_shared() -> bool:
+    """Say whether several processes (``torchrun``) share every run, which then is done in them."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def _seeds(words: str) -> int | list[int]:
@@ -130,10 +140,17 @@ def _seeds(words: str) -> int | list[int]:
 
 def _done(row: Mapping[str, Any]) -> None:
     """Say on stderr that a run is done."""
+    if "error" in row:
+        _say(f"{row['arm']}, seed {row['seed']}: failed. {row['error']}")
+        return
+    what = next(figure for figure in ("test", "table", "child", "derived_validation") if figure in row)
+    _say(f"{row['arm']}, seed {row['seed']}: {HEADINGS[what]} {row['metric']} {amount(row[what])}")
+
+
+def _say(words: str) -> None:
+    """Say something on stderr while the comparison runs."""
     if is_main():
-        what = next(figure for figure in ("test", "table", "child", "derived_validation") if figure in row)
-        words = f"{HEADINGS[what]} {row['metric']} {amount(row[what])}"
-        print(f"{row['arm']}, seed {row['seed']}: {words}", file=sys.stderr)
+        print(words, file=sys.stderr)
 
 
 def _rows(table: Sequence[Mapping[str, Any]]) -> list[list[str]]:
