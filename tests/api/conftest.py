@@ -61,3 +61,38 @@ def forecast_searched(forecast_result: SearchResult, tmp_path: Path) -> Path:
     """Return the directory of a finished search on series that may be written to."""
     assert forecast_result.run is not None
     return Path(shutil.copytree(forecast_result.run, tmp_path / "run"))
+
+
+TEXT = {
+    "supernet.hidden": 4,
+    "space.nodes": 2,
+    "data.window": 5,
+    "data.batch": 4,
+    "train.hidden": 4,
+    "train.batch": 4,
+    "train.epochs": 2,
+    "log_every": 1,
+}
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a text of a few words in a file."""
+    path = tmp_path_factory.mktemp("text") / "corpus.txt"
+    lines = ("the cat sat on the mat", "a dog saw the cat", "the dog sat", "on the mat a cat saw the dog")
+    path.write_text("".join(f"{lines[number % 4]} {lines[number % 3]}\n" for number in range(40)))
+    return path
+
+
+@pytest.fixture(scope="session")
+def text_result(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
+    """Return a search of a language model's cell, of two epochs, with its run directory."""
+    run = tmp_path_factory.mktemp("text") / "run"
+    return archgrad.search("darts", data=f"text:{corpus}", run=run, epochs=2, settings=TEXT, device="cpu")
+
+
+@pytest.fixture
+def text_searched(text_result: SearchResult, tmp_path: Path) -> Path:
+    """Return the directory of a finished search on text that may be written to."""
+    assert text_result.run is not None
+    return Path(shutil.copytree(text_result.run, tmp_path / "run"))
