@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -162,6 +163,27 @@ def test_drawn_candidates_alone_give_what_full_support_gives() -> None:
     torch.testing.assert_close(alone, full, rtol=1e-12, atol=1e-12)
 
 
-def test_soft_samples_cannot_run_alone() -> None:
+def test_two_edges_a_node_are_drawn_with_their_candidates() -> None:
+    groups = (2, 2, 3, 3, 3, 4, 4, 4, 4)
+    table = ChoiceTable(torch.zeros(9, 3), groups)
+    table.alive[6] = False
+    relaxation, generator = Concrete(hard=True, sampled=True, inputs=2), torch.Generator().manual_seed(0)
+    edges, candidates = torch.zeros(9), torch.zeros(3)
+    for _ in range(600):
+        mixing = relaxation(table, Progress(epoch=0.5), relaxation.noise(table, generator))
+        support = torch.tensor(mixing.support)
+        assert torch.equal(mixing.weights.detach(), support.float())
+        assert [int(support[rows].sum()) for rows in (slice(0, 2), slice(2, 5), slice(5, 9))] == [2, 2, 2]
+        edges += support.sum(dim=1)
+        candidates += support.sum(dim=0)
+    assert bool((edges[2:5] / 600 - 2 / 3).abs().max() < 0.08)
+    assert edges[6] == 0 and bool((edges[[5, 7, 8]] / 600 - 2 / 3).abs().max() < 0.08)
+    assert bool((candidates / 3600 - 1 / 3).abs().max() < 0.04)
+    whole = Concrete(hard=True, inputs=2)(table, Progress(epoch=0.5), torch.zeros(9, 3))
+    assert [sum(row) for row in whole.support] == [3, 3, 3, 3, 0, 3, 0, 3, 0]
+
+
+@pytest.mark.parametrize("option", [{"sampled": True}, {"inputs": 2}])
+def test_soft_samples_cannot_run_alone(option: Any) -> None:
     with pytest.raises(InputError, match=r"add relaxation\.hard=true"):
-        Concrete(sampled=True)
+        Concrete(**option)

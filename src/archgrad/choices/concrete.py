@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +16,15 @@ from archgrad.choices.softmax import softmax_weights
 from archgrad.choices.table import ChoiceTable, as_table
 from archgrad.errors import InputError
 
-__all__ = ["Concrete", "concrete_log_density", "concrete_sample", "gumbel", "linear_temperature", "one_hot"]
+__all__ = [
+    "Concrete",
+    "concrete_log_density",
+    "concrete_sample",
+    "gumbel",
+    "linear_temperature",
+    "one_hot",
+    "strongest_edges",
+]
 
 
 def linear_temperature(epoch: float, start: float, end: float) -> float:
@@ -56,6 +65,27 @@ def one_hot(soft: Tensor) -> Tensor:
     """
     hard = torch.zeros_like(soft).scatter(1, soft.argmax(dim=1, keepdim=True), 1.0)
     return hard * (soft.detach().sum(dim=1, keepdim=True) > 0)
+
+
+def strongest_edges(perturbed: Tensor, alive: Tensor, groups: Sequence[int], inputs: int) -> Tensor:
+    """Return which edges a draw keeps, bool [rows]: into every node those with the largest log alpha + G.
+
+    The largest of an edge's perturbed logits says nothing about which candidate it is, so where all logits are equal
+    every set of edges is equally likely, whatever runs on them.
+
+    Args:
+        perturbed: log alpha + G, [rows, candidates].
+        alive: bool [rows, candidates].
+        groups: for every row the node that it leads to.
+        inputs: edges kept per node.
+    """
+    best = perturbed.detach().masked_fill(~alive, -torch.inf).amax(dim=1).tolist()
+    kept = [False] * len(best)
+    for group in dict.fromkeys(groups):
+        rows = [row for row, of in enumerate(groups) if of == group]
+        for row in sorted(rows, key=lambda row: -best[row])[:inputs]:
+            kept[row] = True
+    return torch.tensor(kept, device=alive.device)
 
 
 def concrete_log_density(
@@ -99,18 +129,20 @@ class Concrete(Relaxation):
             candidates still run, since the gradient needs their outputs.
         sampled: of hard samples the one that was drawn runs alone, and the gradient passes through its weight alone
             (GDAS, arXiv 1910.04465, section 3.2): an edge costs one operation.
+        inputs: of hard samples so many edges into every node run, drawn with their candidates; 0 for all of them.
         mean: of the initial log alpha (SNAS' public code: 1.0; without effect on the mixing).
         deviation: standard deviation of the initial log alpha (SNAS' public code: 0.01).
         floor: smallest weight that the log density tells from 0.
 
     Raises:
-        InputError: a temperature or the floor is not positive, or ``sampled`` without ``hard``.
+        InputError: a temperature or the floor is not positive, or ``sampled`` or ``inputs`` without ``hard``.
     """
 
     start: float = 1.0
     end: float = 0.03
     hard: bool = False
     sampled: bool = False
+    inputs: int = 0
     mean: float = 1.0
     deviation: float = 0.01
     floor: float = 1e-4
@@ -119,11 +151,14 @@ class Concrete(Relaxation):
         for name in ("start", "end", "floor"):
             if getattr(self, name) <= 0:
                 raise InputError(f"relaxation.{name} is {getattr(self, name)}; it must be above 0.")
-        if self.sampled and not self.hard:
-            raise InputError(
-                "relaxation.sampled runs the drawn candidate alone, but soft samples give weight to all; "
-                "add relaxation.hard=true, or leave it out."
-            )
+        if self.inputs < 0:
+            raise InputError(f"relaxation.inputs is {self.inputs}; it must be at least 0, which means all edges.")
+        for name in ("sampled", "inputs"):
+            if getattr(self, name) and not self.hard:
+                raise InputError(
+                    f"relaxation.{name} runs only what was drawn, but soft samples give weight to everything; "
+                    "add relaxation.hard=true, or leave it out."
+                )
 
     def temperature(self, progress: Progress) -> float:
         """Return lambda at this moment."""
@@ -145,8 +180,11 @@ class Concrete(Relaxation):
         soft = concrete_sample(table.logits, table.alive, given, self.temperature(progress))
         if not self.hard:
             return Mixing(soft, support_of(table.alive))
-        drawn = one_hot(soft)
-        return Mixing(drawn + (soft - soft.detach()), support_of(drawn > 0 if self.sampled else table.alive))
+        drawn, runs = one_hot(soft), table.alive
+        if self.inputs:
+            kept = strongest_edges(table.logits + given, table.alive, table.groups, self.inputs)[:, None]
+            drawn, runs = drawn * kept, runs & kept
+        return Mixing(drawn + (soft - soft.detach()), support_of(drawn > 0 if self.sampled else runs))
 
     def expected(self, table: ChoiceTable | Tensor, progress: Progress) -> Mixing:
         """Return softmax(log alpha): the chance of every candidate to be the one, at any temperature."""

@@ -1,8 +1,7 @@
 """Controls with shared weights: a supernet trained on single paths drawn at random, and cells chosen with it.
 
-Every edge draws one operation for every batch, all equally likely, and runs it alone. In DARTS' space the papers' draws
-keep two edges a node as well; here all edges of a drawn path run, and the cells that are judged keep two
-(a reconstruction).
+For every batch two edges into every node are drawn and one operation on each, all equally likely, and nothing else
+runs; the cells that are judged at the end are drawn likewise. In the space of NAS-Bench-201 every edge draws one.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ __all__ = ["EVOLUTION_SHARED", "RANDOM_SHARED"]
 PATHS: dict[str, Any] = {
     "space": {"name": "darts", "none": True},
     "relaxation": {
-        **{"name": "concrete", "start": 1.0, "end": 1.0, "hard": True, "sampled": True},
+        **{"name": "concrete", "start": 1.0, "end": 1.0, "hard": True, "sampled": True, "inputs": 2},
         **{"mean": 0.0, "deviation": 0.0},
     },
     "layout": {"name": "all-engines"},

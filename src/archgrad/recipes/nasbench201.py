@@ -50,6 +50,8 @@ def nasbench201_layer(recipe: Layer, above: Sequence[Layer]) -> dict[str, Any]:
         "supernet": {"cells": CELLS, "channels": CHANNELS},
         "train": dict(TRAINING),
     }
+    if own.get("relaxation", {}).get("inputs"):  # every edge of a cell there has an operation
+        layer["relaxation"] = {"name": own["relaxation"]["name"], "inputs": 0}
     stand_in = STAND_INS.get(_rule(own))
     if stand_in:
         layer["derivation"] = {"name": stand_in}

@@ -72,6 +72,8 @@ def recurrent_layer(recipe: Layer, above: Sequence[Layer], series: bool = False)
         layer["growth"] = {"name": own["growth"]["name"], "start": RECURRENT_START}
     if own.get("relaxation", {}).get("skip"):  # the states of a recurrent cell go on beside every operation as it is
         layer["relaxation"] = {"name": own["relaxation"]["name"], "skip": 0.0}
+    if own.get("relaxation", {}).get("inputs"):
+        layer["relaxation"] = {"name": own["relaxation"]["name"], "inputs": 1}
     rule = own.get("derivation", {}).get("name", "top-edges")
     if "k" in (options_of("derivation", rule) or {}):
         layer["derivation"] = {"name": rule, "k": 1}
