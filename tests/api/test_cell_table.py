@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.tasks.test_cell_table import written
 from typer.testing import CliRunner
 
 import archgrad
@@ -76,3 +77,10 @@ def test_the_command_line_shows_what_the_table_says(table: Path) -> None:
     assert result.exit_code == 0
     assert f"rank {15_625 - list(all_strings()).index(BEST):,} of 15,625" in result.stdout
     assert BEST in result.stdout.replace("\n", "")
+
+
+def test_the_verb_makes_a_table_of_a_published_file(tmp_path: Path) -> None:
+    output = tmp_path / "made.csv.gz"
+    result = CliRunner().invoke(app, ["table", str(written("bz2", tmp_path)), "--output", str(output), "--json"])
+    assert json.loads(result.stdout) == {"table": str(output), "cells": 2}
+    assert CellTable(output).figures == ("cifar10_test_200", "cifar10_valid_200", "cifar10_test_12", "cifar10_valid_12")

@@ -31,9 +31,10 @@ def command(
     ),
     as_json: JsonOption = False,
 ) -> None:
-    """Make a table of trained cells, for --table, of a published benchmark file.
+    """Make a table of trained cells.
 
-    The file is read as data; nothing in it is run. One that asks for more is refused.
+    The table is what --table takes elsewhere; it is made of the published files of NAS-Bench-201 or NATS-Bench. Those
+    are read as data and nothing in them is run; one that asks for more is refused.
     """
     with kept_clean(as_json):
         from archgrad.tasks.cell_table import write_table
