@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from archgrad.api.forecast import forecast as forecast
     from archgrad.api.latency import measure_latency as measure_latency
     from archgrad.api.latency import predict_latency as predict_latency
+    from archgrad.api.online import OnlineResult as OnlineResult
+    from archgrad.api.online import online as online
     from archgrad.api.predict import predict as predict
     from archgrad.api.report import report as report
     from archgrad.api.search import SearchResult as SearchResult
@@ -55,6 +57,7 @@ _HOMES = {
     "CompareResult": "archgrad.api.compare",
     "ExportResult": "archgrad.api.export",
     "InputError": "archgrad.errors",
+    "OnlineResult": "archgrad.api.online",
     "Recipe": "archgrad.recipes.recipe",
     "RunError": "archgrad.errors",
     "SearchResult": "archgrad.api.search",
@@ -69,6 +72,7 @@ _HOMES = {
     "export": "archgrad.api.export",
     "forecast": "archgrad.api.forecast",
     "measure_latency": "archgrad.api.latency",
+    "online": "archgrad.api.online",
     "predict": "archgrad.api.predict",
     "predict_latency": "archgrad.api.latency",
     "register": "archgrad.registry",

@@ -141,7 +141,7 @@ def search(
     given = {"data": data, "space": space, "seed": seed, "epochs": epochs, "device": device, "config": config}
     given |= {"settings": settings, "command": command}
     processes = join_processes(device or "cpu")
-    directory, settled = _open(recipe, run, resume, given, processes.main)
+    directory, settled = open_run(recipe, run, resume, given, processes.main)
     if table:
         table.check_space(settled.space.name)
     own = None if data is None or isinstance(data, str) else data
@@ -176,7 +176,7 @@ def _run(ready: Assembled, recorder: Recorder, config: SearchConfig, directory: 
     return _finish(ready, recorder, config, directory)
 
 
-def _open(
+def open_run(
     recipe: str | Recipe | None, run: str | Path | None, resume: bool, given: dict[str, Any], main: bool
 ) -> tuple[RunDirectory | None, SearchConfig]:
     """Return the opened run directory when resuming, and the configuration that counts."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from archgrad.choices.progress import Progress
 from archgrad.choices.relaxation import Relaxation
 from archgrad.choices.softmax import softmax_weights
 from archgrad.choices.table import ChoiceTable, as_table
+from archgrad.choices.temperature import temperature_of
 from archgrad.errors import InputError
 
 __all__ = [
@@ -45,14 +45,14 @@ def gumbel(rows: int, candidates: int, generator: torch.Generator) -> Tensor:
     return -torch.log(-torch.log(uniform))
 
 
-def concrete_sample(log_alpha: Tensor, alive: Tensor, noise: Tensor, temperature: float) -> Tensor:
+def concrete_sample(log_alpha: Tensor, alive: Tensor, noise: Tensor, temperature: float | Tensor) -> Tensor:
     """Return Z_k = exp((log alpha_k + G_k) / lambda) / sum_l exp((log alpha_l + G_l) / lambda) (SNAS, equation 4).
 
     Args:
         log_alpha: [rows, candidates]; the trainable tensor *is* log alpha.
         alive: bool [rows, candidates]; the others get 0.
         noise: G, [rows, candidates].
-        temperature: lambda.
+        temperature: lambda, or [rows, 1] where every row has its own.
     """
     return softmax_weights((log_alpha + noise) / temperature, alive)
 
@@ -89,7 +89,7 @@ def strongest_edges(perturbed: Tensor, alive: Tensor, groups: Sequence[int], inp
 
 
 def concrete_log_density(
-    log_alpha: Tensor, sample: Tensor, temperature: float, alive: Tensor | None = None, floor: float = 1e-4
+    log_alpha: Tensor, sample: Tensor, temperature: float | Tensor, alive: Tensor | None = None, floor: float = 1e-4
 ) -> Tensor:
     """Return log p(Z) of every row: the density of the concrete distribution on the simplex.
 
@@ -99,7 +99,7 @@ def concrete_log_density(
     Args:
         log_alpha: [rows, candidates].
         sample: Z, [rows, candidates], constant.
-        temperature: lambda.
+        temperature: lambda, or [rows, 1] where every row has its own.
         alive: bool [rows, candidates]; all when None.
         floor: smallest Z that is told from 0, so that the logarithm stays finite (SNAS' public code: 1e-4).
 
@@ -112,7 +112,12 @@ def concrete_log_density(
     terms = (log_alpha - (temperature + 1.0) * log_z).masked_fill(~alive, 0.0).sum(dim=1)
     some = (log_alpha - temperature * log_z).masked_fill(~alive, -torch.inf)
     mass = torch.logsumexp(some.where(count[:, None] > 0, torch.zeros_like(some)), dim=1)
-    density = torch.lgamma(count) + (count - 1.0) * math.log(temperature) + terms - count * mass
+    density = (
+        torch.lgamma(count)
+        + (count - 1.0) * torch.as_tensor(temperature).to(log_alpha).log().flatten()
+        + terms
+        - count * mass
+    )
     return density.where(count > 0, torch.zeros_like(density))
 
 
@@ -164,6 +169,10 @@ class Concrete(Relaxation):
         """Return lambda at this moment."""
         return linear_temperature(progress.epoch, self.start, self.end)
 
+    def _temperature_of(self, table: ChoiceTable, progress: Progress) -> float | Tensor:
+        """Return lambda, of every row its own where some grew later."""
+        return temperature_of(table, progress.epoch, lambda epoch: linear_temperature(epoch, self.start, self.end))
+
     def initial(self, rows: int, candidates: int, generator: torch.Generator) -> Tensor:
         """Return normal log alpha, [rows, candidates]."""
         return self.mean + self.deviation * torch.randn(rows, candidates, generator=generator)
@@ -177,7 +186,7 @@ class Concrete(Relaxation):
         """Return the sample that this noise gives; support = what is alive, or what was drawn where that runs alone."""
         table = as_table(table)
         given = torch.zeros_like(table.logits) if noise is None else noise
-        soft = concrete_sample(table.logits, table.alive, given, self.temperature(progress))
+        soft = concrete_sample(table.logits, table.alive, given, self._temperature_of(table, progress))
         if not self.hard:
             return Mixing(soft, support_of(table.alive))
         drawn, runs = one_hot(soft), table.alive
@@ -205,4 +214,6 @@ class Concrete(Relaxation):
         if self.hard:
             chances = softmax_weights(table.logits, table.alive)
             return (weights.detach() * chances.clamp_min(torch.finfo(chances.dtype).tiny).log()).sum(dim=1)
-        return concrete_log_density(table.logits, weights, self.temperature(progress), table.alive, self.floor)
+        return concrete_log_density(
+            table.logits, weights, self._temperature_of(table, progress), table.alive, self.floor
+        )

@@ -33,7 +33,12 @@ def ramped(before: Mixing, now: Mixing, gate: Tensor) -> Mixing:
         tuple(one or other for one, other in zip(a, b, strict=True))
         for a, b in zip(before.support, now.support, strict=True)
     )
-    return Mixing((1.0 - gate) * before.weights + gate * now.weights, support, now.auxiliary)
+
+    def between(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+        return other if one is None or other is None else (1.0 - gate) * one + gate * other
+
+    auxiliary = between(before.auxiliary, now.auxiliary)
+    return Mixing((1.0 - gate) * before.weights + gate * now.weights, support, auxiliary)
 
 
 def mixing_of(relaxation: Relaxation, table: ChoiceTable, progress: Progress, noise: Tensor | None = None) -> Mixing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -12,13 +13,13 @@ from archgrad.choices.mixing import Mixing, support_of
 from archgrad.choices.progress import Progress
 from archgrad.choices.relaxation import Relaxation
 from archgrad.choices.table import ChoiceTable, as_table
-from archgrad.choices.temperature import check_temperatures, exponential
+from archgrad.choices.temperature import check_temperatures, exponential, temperature_of
 from archgrad.errors import InputError
 
 __all__ = ["Softmax", "softmax_weights"]
 
 
-def softmax_weights(logits: Tensor, alive: Tensor, temperature: float = 1.0) -> Tensor:
+def softmax_weights(logits: Tensor, alive: Tensor, temperature: float | Tensor = 1.0) -> Tensor:
     """Return exp(alpha_k / tau) / sum_l exp(alpha_l / tau) over the living candidates of every edge.
 
     DARTS, equation 2, where tau is 1; EnTranNAS, the weights of Engine-cells.
@@ -26,7 +27,7 @@ def softmax_weights(logits: Tensor, alive: Tensor, temperature: float = 1.0) -> 
     Args:
         logits: alpha, [rows, candidates].
         alive: bool [rows, candidates]; a row without any living candidate gets zeros.
-        temperature: tau.
+        temperature: tau, or [rows, 1] where every row has its own.
     """
     weights = torch.softmax((logits / temperature).masked_fill(~alive, -torch.inf), dim=-1)
     return weights.masked_fill(~alive, 0.0)
@@ -69,7 +70,7 @@ class Softmax(Relaxation):
     def __call__(self, table: ChoiceTable | Tensor, progress: Progress, noise: Tensor | None = None) -> Mixing:
         """Return the softmax of the living candidates; support = what is alive."""
         table = as_table(table)
-        temperature = exponential(self.start, self.end, progress.epoch)
+        temperature = temperature_of(table, progress.epoch, partial(exponential, self.start, self.end))
         mixing = Mixing(softmax_weights(table.logits, table.alive, temperature), support_of(table.alive))
         if self.edges:
             mixing = with_edges(mixing, table)

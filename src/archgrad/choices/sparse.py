@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from archgrad.choices.progress import Progress
 from archgrad.choices.relaxation import Relaxation
 from archgrad.choices.softmax import softmax_weights
 from archgrad.choices.table import ChoiceTable, as_table
-from archgrad.choices.temperature import check_temperatures, exponential
+from archgrad.choices.temperature import check_temperatures, exponential, temperature_of
 from archgrad.errors import InputError
 
 __all__ = ["BETA", "Sparse", "normalised_per_edge", "sparse_weights", "thresholds"]
@@ -109,7 +110,7 @@ class Sparse(Relaxation):
         """Return the cut and normalised weights; support = what is above 0. Bare logits get the first thresholds."""
         table = as_table(table)
         beta = table.extras[BETA] if BETA in table.extras else self.extras(table.groups, 0)[BETA].to(table.logits)
-        temperature = exponential(self.start, self.end, progress.epoch)
+        temperature = temperature_of(table, progress.epoch, partial(exponential, self.start, self.end))
         p = softmax_weights(table.logits, table.alive, temperature)
         q = sparse_weights(p, thresholds(beta), table.groups, table.young)
         return Mixing(normalised_per_edge(q), support_of(q > 0))

@@ -26,12 +26,14 @@ class ChoiceTable(nn.Module):
         elder: bool [rows, candidates], what of the table was there before it grew; None unless it is on a ramp (see
             :mod:`archgrad.choices.ramp`).
         gate: g of the ramp, a trainable scalar; None unless it is on one.
+        born: [rows], the clock of temperatures when each row grew; None where all rows are as old as the search.
     """
 
     alive: Tensor
     young: Tensor | None
     elder: Tensor | None
     gate: nn.Parameter | None
+    born: Tensor | None
 
     def __init__(
         self, logits: Tensor, groups: Sequence[int] | None = None, extras: Mapping[str, Tensor] | None = None
@@ -42,6 +44,7 @@ class ChoiceTable(nn.Module):
         self.register_buffer("alive", torch.ones_like(logits, dtype=torch.bool))
         self.register_buffer("young", None)
         self.register_buffer("elder", None)
+        self.register_buffer("born", None)
         self.register_parameter("gate", None)
         self.extras = nn.ParameterDict({name: nn.Parameter(value) for name, value in (extras or {}).items()})
 
@@ -61,7 +64,7 @@ class ChoiceTable(nn.Module):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """Take up what a table that grew has besides."""
-        for name in ("young", "elder"):
+        for name in ("young", "elder", "born"):
             found = state_dict.get(prefix + name)
             setattr(self, name, None if found is None else torch.empty_like(found, device=self.alive.device))
         gate = state_dict.get(prefix + "gate")

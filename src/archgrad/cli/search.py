@@ -42,6 +42,7 @@ EXAMPLES = examples(
     "archgrad search entrannas --data digits --epochs 20 --set supernet.cells=5 --set data.batch=64",
     "archgrad search --config runs/entrannas-digits-s0/config.yaml --seed 1",
     "archgrad search --resume --run runs/entrannas-digits-s0",
+    "archgrad search growing --data csv:series.csv --online",
 )
 
 
@@ -70,6 +71,14 @@ def command(
         bool,
         typer.Option("--dry-run", help="Print sizes and a forecast of the memory; nothing is searched or written."),
     ] = False,
+    online: Annotated[
+        bool,
+        typer.Option(
+            "--online",
+            help="Read csv:PATH once, in order: forecast every window, then learn from it; --resume goes on with "
+            "appended rows.",
+        ),
+    ] = False,
     plugin: PluginOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -82,6 +91,11 @@ def command(
 
     words: dict[str, Any] = {"data": data, "space": space, "config": config, "epochs": epochs, "seed": seed}
     words |= {"device": device, "settings": parse_set(settings or []) or None, "plugin": plugin}
+    if online:
+        if dry_run or table or epochs is not None:
+            raise InputError("--online reads a stream once: leave --dry-run, --table and --epochs out.")
+        _stream(ctx, recipe, words, run, resume, as_json)
+        return
     if dry_run:
         if resume:
             raise InputError("--dry-run looks at a new search; leave --resume out.")
@@ -96,6 +110,33 @@ def command(
         print_json(result.to_dict())
     else:
         _show(result)
+
+
+def _stream(
+    ctx: typer.Context, recipe: str | None, words: dict[str, Any], run: Path | None, resume: bool, as_json: bool
+) -> None:
+    """Search on a stream and print what came of it."""
+    del words["epochs"]
+    with kept_clean(as_json):
+        from archgrad.api.online import online
+        from archgrad.reporting.text import draw_text
+
+        run = run if run or resume else _place(recipe or "growing", words)
+        result = online(recipe or "growing", **words, run=run, resume=resume, command=ctx.obj["words"])
+    if as_json:
+        print_json(result.to_dict())
+        return
+    say(draw_text(result.architecture), "")
+    print_facts(
+        {
+            "windows tested, then learned": amount(result.tested),
+            "their mean error": metrics_words(result.prequential),
+            "growths": amount(len(result.growths)),
+            "seconds": f"{result.seconds:.1f}",
+            "peak memory": mebibytes(result.peak_memory_mb),
+        }
+    )
+    say(f"Written to {run}. With more rows in the file: archgrad search --online --resume --run {run}")
 
 
 def _place(recipe: str | None, words: dict[str, Any]) -> Path:

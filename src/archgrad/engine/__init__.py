@@ -7,9 +7,11 @@ from archgrad.engine.beta_decay import BetaDecay
 from archgrad.engine.darts_pt import PerturbationSelection
 from archgrad.engine.derive import Derivation, TopEdges, derive
 from archgrad.engine.evolution import Evolution
+from archgrad.engine.growth import Growth
 from archgrad.engine.hypergradient import Bilevel, FirstOrder, Hypergradient, Unrolled
 from archgrad.engine.informed import Informed
 from archgrad.engine.nonzero import NonZero
+from archgrad.engine.online import Watch
 from archgrad.engine.penalty import Penalty, View
 from archgrad.engine.perturbation import RandomPerturbation
 from archgrad.engine.proximity import Proximity
@@ -31,6 +33,7 @@ __all__ = [
     "Every",
     "Evolution",
     "FirstOrder",
+    "Growth",
     "Hypergradient",
     "Informed",
     "Joint",
@@ -47,5 +50,6 @@ __all__ = [
     "TopEdges",
     "Unrolled",
     "View",
+    "Watch",
     "derive",
 ]

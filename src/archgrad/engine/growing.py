@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from archgrad import registry
-from archgrad.choices import Choices
+from archgrad.choices import Choices, ChoiceTable
 from archgrad.choices.ramp import risen
 from archgrad.engine.derive import expected_mixings, project
 from archgrad.engine.morphisms import Morphism, Seen
 from archgrad.optimisers import load_named_state, named_state
-from archgrad.space.change import Change
+from archgrad.space.change import Axis, Change
 from archgrad.space.form import Form
 from archgrad.supernet.carry import carried, carried_memory
 from archgrad.supernet.carry_names import Moves, choice_moves, supernet_moves
@@ -131,7 +131,9 @@ def extend(state: SearchState, change: Change) -> None:
                 if move.source in memory:
                     remembered[name] = carried_memory(memory[move.source], was, now, move)
         grown_memories.append(remembered)
+    before_tables, clock = dict(state.choices.items()), state.progress.epoch
     for kind, table in choices.items():
+        table.born = _born(before_tables[kind], change.rows(kind), clock)
         young, elder = torch.tensor(change.young(kind)), torch.tensor(change.elder(kind))
         table.young = young.to(table.alive.device) if bool(young.any()) else None
         if not bool(elder.all()):
@@ -140,6 +142,13 @@ def extend(state: SearchState, change: Change) -> None:
     _put(state, change.after, supernet, choices)
     load_named_state(state.weight_optimizer, state.weights, grown_memories[0])
     load_named_state(state.choice_optimizer, dict(state.choices.named_parameters()), grown_memories[1])
+
+
+def _born(before: ChoiceTable, rows: Axis, clock: float) -> Tensor | None:
+    """Return the clock at which every row of a grown table grew, or None where all are as old as the search."""
+    old = [0.0] * len(before.groups) if before.born is None else before.born.tolist()
+    born = [old[place] if own else clock for place, own in zip(rows.of, rows.own, strict=True)]
+    return torch.tensor(born, device=before.alive.device) if any(born) else None
 
 
 def rebuild(state: SearchState, plain: Mapping[str, Any]) -> None:

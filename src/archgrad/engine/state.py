@@ -95,7 +95,8 @@ class Blueprint:
 class Parts:
     """The composition: what does not change during a search. One sentence, one field per noun.
 
-    The space is that of the moment where the search grows.
+    The space is that of the moment where the search grows; then ``blueprint`` says how its supernet is built anew. A
+    search without an end has a ``clock`` in place of its epochs.
     """
 
     space: Space

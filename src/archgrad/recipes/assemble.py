@@ -26,6 +26,7 @@ from archgrad.tasks.data import Data, find_device, open_data
 from archgrad.tasks.forecasting import ForecastTask
 from archgrad.tasks.image import ImageTask, Measure
 from archgrad.tasks.language import LanguageTask
+from archgrad.tasks.online_series import OnlineSeries
 from archgrad.tasks.text_streams import TextData
 from archgrad.tasks.windows import SeriesData
 
@@ -59,7 +60,7 @@ class Assembled:
         processes = processes or Processes()
         device = find_device(config.device)
         schedule = build_part("schedule", config.schedule.spec())
-        self.data: Data = open_data(
+        self.data: Data = own_data if isinstance(own_data, OnlineSeries) else open_data(
             config.data.spec if own_data is None else own_data,
             seed=config.seed,
             batch=config.data.batch,
