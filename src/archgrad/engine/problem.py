@@ -275,7 +275,9 @@ class SearchProblem:
         track_statistics: bool,
     ) -> Any:
         """Return what the supernet makes of a micro-batch."""
-        supernet = self.state.supernet.train()
+        supernet = self.state.supernet
+        if not supernet.training:  # telling its thousands of modules takes a twentieth of a small step
+            supernet.train()
         precision = torch.autocast(x.device.type, torch.bfloat16) if self.parts.precision == "bf16" else nullcontext()
         statistics = nullcontext() if track_statistics else frozen_statistics(supernet)
         with precision, statistics:
