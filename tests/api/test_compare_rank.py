@@ -15,6 +15,7 @@ from archgrad.api.compare_rank import correlations, judged_cells, random_cells
 from archgrad.engine.ranking import support_of_cell
 from archgrad.errors import InputError
 from archgrad.network.image import ImageNetwork
+from archgrad.runs.log import read
 from archgrad.space import get
 from archgrad.space.nasbench201_strings import all_strings, read_string
 from archgrad.supernet.image import ImageSupernet
@@ -80,6 +81,8 @@ def test_a_comparison_tells_what_found_cells_are_worth(
     folder = tmp_path / "c" / "entrannas-s0"
     found = archgrad.Architecture.load(folder / "architecture.json")
     assert row["table"] == table.value(found)
+    epochs = [event for event in read(folder / "log.jsonl") if event["event"] == "epoch"]
+    assert epochs[-1]["table"] == {"x": row["table"]}  # every epoch's cell, for what a search has found by when
     ranking = json.loads((folder / "ranking.json").read_text())
     assert [cell["string"] for cell in ranking["cells"]] == random_cells(table, 3)
     assert {name: row[name] for name in ("kendall", "spearman")} == correlations(ranking, table, row["metric"])

@@ -89,13 +89,14 @@ class Doing:
     def _searched(self) -> SearchResult:
         """The search: done, gone on with, or read again."""
         if (self.folder / "config.yaml").is_file():
-            return search(run=self.folder, resume=True)
+            return search(run=self.folder, resume=True, table=self.wanted.table)
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         return search(
             self.config.recipe,
             settings=self.config.model_dump(exclude={"version", "command", "citation", "recipe", "format"}),
             command=self.config.command,
             run=self.folder,
+            table=self.wanted.table,
         )
 
     def _note(self, name: str, found: dict[str, Any]) -> None:
