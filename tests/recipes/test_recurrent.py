@@ -55,8 +55,8 @@ def test_a_space_for_images_cannot_forecast() -> None:
 
 def test_text_asks_for_a_recurrent_space_and_the_rates_of_language_models() -> None:
     config = search_config("darts", data="pydoc")
-    assert (config.space.name, config.derivation.options["k"], config.epochs) == ("darts-rnn", 1, 6)
-    assert (config.weights.rate, config.weights.rate_end, config.weights.clip) == (20, 20, 0.25)
+    assert (config.space.name, config.derivation.options["k"], config.epochs) == ("darts-rnn", 1, 5)
+    assert (config.weights.rate, config.weights.rate_end, config.weights.clip) == (5, 0.5, 0.25)
     assert (config.supernet.slowness, config.train.rate, config.train.rate_end) == (1e-3, 20, 0)
     assert search_config("entrannas", data="text:x").data.batch == 20
     assert search_config("random", data="pydoc").epochs == search_config("random").epochs

@@ -53,6 +53,13 @@ def test_choices_learn_from_the_later_part() -> None:
     assert opened(corpus(), choice_share=0.0).size("choices") == 203
 
 
+def test_frequencies_are_those_of_a_part_and_leave_no_token_impossible() -> None:
+    scores = opened(corpus()).log_frequencies("train")
+    assert scores.exp().sum().item() == pytest.approx(1) and bool(scores.isfinite().all())
+    counts = {token: int(round(value)) for token, value in enumerate((scores.exp() * (203 + 204)).tolist())}
+    assert counts[0] == 1 and counts[1] == 2 and set(counts.values()) == {1, 2}  # <unk> never, all others once
+
+
 def test_processes_share_the_streams() -> None:
     whole = next(opened(corpus()).stream("train"))[0]
     parts = [next(opened(corpus(), rank=rank, world=2).stream("train"))[0] for rank in range(2)]

@@ -44,6 +44,8 @@ def fresh_language_model(
 ) -> LanguageNetwork:
     """Build the language model that a training starts from; its random weights are a function of the seed.
 
+    A fresh one starts from the frequencies of the words.
+
     Args:
         architecture: the cell.
         config: of the training.
@@ -59,8 +61,10 @@ def fresh_language_model(
         torch.manual_seed(config.seed)
         if supernet is None:
             tokens = len(data.vocabulary.tokens)
-            network = recurrent_network(architecture, hidden=config.train.hidden, tokens=tokens, **rest)
-            return cast(LanguageNetwork, network)
+            built = recurrent_network(architecture, hidden=config.train.hidden, tokens=tokens, **rest)
+            network = cast(LanguageNetwork, built)
+            network.ends.start_from(data.log_frequencies("train"))
+            return network
         if int(supernet.vocabulary) != data.vocabulary_number:
             raise InputError(
                 f"The supernet was trained on another vocabulary than that of {data.name}. Inherit on the text of the "

@@ -97,6 +97,11 @@ class LanguageEnds(nn.Module):
         self.embedding = nn.Parameter(torch.empty(tokens, width).uniform_(-0.1, 0.1))
         self.bias = nn.Parameter(torch.zeros(tokens))
 
+    def start_from(self, scores: Tensor) -> None:
+        """Let the bias be these scores [V], such as the logarithms of the tokens' frequencies."""
+        with torch.no_grad():
+            self.bias.copy_(scores)
+
     def enter(self, tokens: Tensor) -> Tensor:
         """Return the embeddings [T, N, H] of tokens [T, N]."""
         table: Tensor = self.embedding

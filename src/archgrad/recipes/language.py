@@ -14,7 +14,7 @@ __all__ = ["language_supernet", "make_language_model"]
 
 
 def make_language_model(config: SearchConfig, form: Form, data: TextData) -> LanguageSupernet:
-    """Build the supernet of a search on text.
+    """Build the supernet of a search on text; its scores start from the frequencies of the words.
 
     Args:
         config: the whole configuration.
@@ -30,7 +30,9 @@ def make_language_model(config: SearchConfig, form: Form, data: TextData) -> Lan
             f"take --space darts-rnn or --space two-input-rnn."
         )
     tokens = len(data.vocabulary.tokens)
-    return language_supernet(config, form, tokens, data.window, data.vocabulary_number)
+    supernet = language_supernet(config, form, tokens, data.window, data.vocabulary_number)
+    supernet.ends.start_from(data.log_frequencies("weights"))
+    return supernet
 
 
 def language_supernet(

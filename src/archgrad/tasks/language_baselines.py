@@ -6,11 +6,10 @@ the dropouts it has those of input, embedding and output, since torch's LSTM has
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Any
-
-import torch
 
 from archgrad.errors import InputError
 from archgrad.network.language import LanguageNetwork
@@ -41,11 +40,10 @@ class LanguageBaseline:
 
 def unigram(data: TextData) -> LanguageBaseline:
     """Return what the frequencies of tokens alone are worth: p = (count + 1) / (all + vocabulary), context unseen."""
-    size = len(data.vocabulary.tokens)
-    counts = torch.bincount(data.tokens("train"), minlength=size).double() + 1
-    loss = float(-(counts / counts.sum()).log()[data.tokens("test")].mean())
-    metrics = {"loss": loss, "perplexity": perplexity(loss), "bits": loss / float(torch.tensor(2.0).log())}
-    return LanguageBaseline(name="unigram", metrics=metrics, parameters=size, seconds=0.0)
+    scores = data.log_frequencies("train").double()
+    loss = float(-scores[data.tokens("test")].mean())
+    metrics = {"loss": loss, "perplexity": perplexity(loss), "bits": loss / math.log(2)}
+    return LanguageBaseline(name="unigram", metrics=metrics, parameters=len(scores), seconds=0.0)
 
 
 def lstm_parameters(tokens: int, hidden: int) -> int:
@@ -76,7 +74,7 @@ def fit_language_model(
 
     Args:
         name: what it is, in words.
-        network: with fresh weights; it is changed.
+        network: with fresh weights; it is changed, and starts from the frequencies of the words.
         data: the text.
         settings: of the training, such as :data:`archgrad.recipes.text.TEXT_TRAINING` with what is to differ.
         steps: of the optimiser, after which it ends even within ``settings.epochs``, at the end of an epoch.
@@ -86,6 +84,7 @@ def fit_language_model(
     """
     if steps is not None and steps < 1:
         raise InputError(f"A baseline needs at least one step of training; got steps={steps}.")
+    network.ends.start_from(data.log_frequencies("train"))
     task, state = LanguageTask(), TrainState(network, settings)
     started = time.perf_counter()
 

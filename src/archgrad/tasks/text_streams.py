@@ -111,6 +111,15 @@ class TextData:
             raise unknown("part", part, PARTS)
         return self._tokens[part]
 
+    def log_frequencies(self, part: str) -> Tensor:
+        """Return ln((count + 1) / (all + V)) of every token in a part, [V]: what is known before any context is read.
+
+        Scores that start there need not learn how rare words are, which otherwise takes most of a short training.
+        """
+        size = len(self.vocabulary.tokens)
+        counts = torch.bincount(self.tokens(part), minlength=size).double() + 1
+        return (counts / counts.sum()).log().float()
+
     def streams(self, part: str) -> int:
         """Return how many streams of a part run side by side, over all processes: whole windows go before many."""
         most = min(self.batch, max(self.world, (self.size(part) - 1) // (self.window + 1)))
