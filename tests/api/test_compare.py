@@ -53,6 +53,19 @@ def test_every_figure_that_needs_no_training(compared: CompareResult) -> None:
         assert "test" not in row
 
 
+def test_what_a_comparison_leaves_behind(compared: CompareResult) -> None:
+    assert json.loads((compared.path / "compare.json").read_text()) == {"runs": compared.runs, "table": compared.table}
+    with (compared.path / "anytime.csv").open(newline="") as file:
+        points = list(csv.DictReader(file))
+    assert [(point["arm"], point["epoch"]) for point in points] == [(arm, epoch) for arm in ARMS for epoch in "12"]
+    for row, (first, last) in zip(compared.runs, (points[:2], points[2:]), strict=True):
+        assert float(last["value"]) == row["derived_validation"]
+        assert float(last["seconds"]) == pytest.approx(row["search_seconds"], rel=0.05)
+        assert int(last["images"]) == 2 * int(first["images"]) == 2 * 2 * 24  # a batch for weights, one for choices
+    page = (compared.path / "compare.html").read_text()
+    assert all(arm in page for arm in ARMS)
+
+
 def test_what_is_done_is_not_done_again_and_what_is_missing_is(compared: CompareResult) -> None:
     before = {path: path.stat().st_mtime_ns for path in compared.path.glob("*/log.jsonl")}
     again = archgrad.compare(ARMS, **WORDS, run=compared.path, retrain=False)
@@ -92,7 +105,8 @@ def test_the_best_run_is_the_best_by_its_own_measure() -> None:
         {"arm": "a", "recipe": "a", "seed": seed, "metric": metric, "validation": value, "parameters": value}
         for metric, seed, value in [("accuracy", 0, 1.0), ("accuracy", 1, 3.0)]
     ]
-    assert summarise(rows)[0]["validation"] == {"mean": 2.0, "spread": 2**0.5, "best": 3.0, "runs": 2}
+    found = summarise(rows)[0]["validation"]
+    assert (found["mean"], found["spread"], found["best"], found["runs"]) == (2.0, 2**0.5, 3.0, 2)
     assert summarise(rows)[0]["parameters"]["best"] == 1.0
     assert summarise([{**row, "metric": "mse"} for row in rows])[0]["validation"]["best"] == 1.0
 

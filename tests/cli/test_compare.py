@@ -26,7 +26,7 @@ RESULT = CompareResult(
             "arm": "darts",
             "recipe": "darts",
             "validation": figure(0.9612, 0.0123, 0.97, 2),
-            "test": figure(0.97, 0.004, 0.974, 2),
+            "test": figure(0.97, 0.004, 0.974, 2) | {"low": 0.966, "high": 0.974, "rank": 1.0, "p": None},
             "parameters": figure(123456.5, 1000.0, 130000, 2),
             "search_seconds": figure(93.4, 1.5, 95.0, 2),
             "train_seconds": figure(193.4, 11.5, 205.0, 2),
@@ -77,7 +77,9 @@ def test_the_table_as_a_file(program: Program, given: dict[str, Any], tmp_path: 
     assert float(rows[0]["validation_mean"]) == 0.9612 and rows[1]["validation_mean"] == ""
     lines = (tmp_path / "table.md").read_text().splitlines()
     assert lines[0] == "| recipe | runs | validation | test | parameters | search, s | training, s |"
-    assert {line.count("|") for line in lines} == {8}
+    assert {line.count("|") for line in lines[:4]} == {8}
+    assert lines[5] == "| test | mean | 95 % interval | rank | p | p, Holm |"
+    assert lines[7] == "| darts | 0.97 | 0.966 to 0.974 | 1 | - | - |"
 
 
 def test_which_seeds_and_how_many_workers(program: Program, given: dict[str, Any]) -> None:

@@ -8,12 +8,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
-from filelock import FileLock
+from filelock import BaseFileLock, FileLock
 
 from archgrad.api.compare_arms import Arm, ArmGiven, arm_config, read_arms, refuse_others
+from archgrad.api.compare_curves import curve_of
 from archgrad.api.compare_figures import FIGURES, Run, Wanted, higher_is_better, row_of
 from archgrad.api.compare_rank import table_of
 from archgrad.api.compare_run import place_of_work
@@ -21,6 +21,7 @@ from archgrad.api.compare_workers import Failure, Job, here, side_by_side
 from archgrad.api.settings import dotted, load_plugin
 from archgrad.errors import InputError, RunError
 from archgrad.recipes.compatible import check_compatible
+from archgrad.reporting.compare_statistics import describe
 from archgrad.runs.config import SearchConfig, merge
 from archgrad.runs.writing import write_atomically
 
@@ -32,14 +33,16 @@ class CompareResult:
     """One row per arm and seed, and one summary per arm.
 
     Args:
-        path: folder with all runs, ``runs.csv`` and ``compare.json``.
+        path: folder with all runs, ``runs.csv``, ``anytime.csv``, ``compare.json`` and ``compare.html``.
         runs: per arm and seed: ``arm``, ``recipe``, ``seed``, ``metric`` (the task's first) and the figures of
             :data:`FIGURES` that were asked for. ``validation`` and ``derived_validation`` are the search's own;
             ``supernet``, ``child``, their ``gap`` and ``random_children`` come with ``children``, all after the same
             estimation of batch-norm statistics; ``parameters`` and ``flops`` are those of the derived network at the
             training's size, trained or not; ``test`` and ``train_seconds`` come with the training; ``stable_since`` is
             the first epoch after which the derived cells were what they are at the end.
-        table: per arm: mean, spread (sample standard deviation) and best of every figure.
+        table: per arm, of every figure: ``mean``, ``spread`` (sample standard deviation), ``best``, ``runs``, ``low``
+            and ``high`` (95 % bootstrap interval of the mean), ``rank`` (mean over the seeds), ``p`` and ``p_holm``
+            (against the first arm), see :func:`archgrad.reporting.compare_statistics.describe`.
     """
 
     path: Path
@@ -125,12 +128,14 @@ def compare(
         rows.append(row)
         failures += [failure] if failure else []
         rows.sort(key=lambda row: ([arm.name for arm in arms].index(row["arm"]), row["seed"]))
-        summary = _write(path, rows)
+        _write(path, rows)
         if on_run:
             on_run(row)
     if len(failures) == len(rows):
         wrong = next((failure for failure in failures if failure.exit_code == InputError.exit_code), None)
         raise InputError(wrong.message) if wrong else RunError(f"Every run failed, the first so: {failures[0].message}")
+    summary = summarise(rows)
+    _write_all(path, rows, summary, runs)
     return CompareResult(path, rows, summary)
 
 
@@ -175,33 +180,51 @@ def _checked(arm: Arm, settings: Mapping[str, Any], shared: Mapping[str, Any]) -
     return config
 
 
-def _write(path: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Write runs.csv and compare.json; return the table."""
-    table = summarise(rows)
-    columns = list(dict.fromkeys(key for row in rows for key in row))
+def _write(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write runs.csv, which grows with every run."""
+    with _tables(path):
+        write_atomically(path / "runs.csv", _csv(rows).encode())
+
+
+def _write_all(path: Path, rows: list[dict[str, Any]], table: list[dict[str, Any]], runs: Sequence[Run]) -> None:
+    """Write what a finished comparison leaves behind: compare.json, anytime.csv and compare.html."""
+    from archgrad.reporting.compare_page import render_comparison
+
+    points = [point for run in runs for point in curve_of(run)]
+    figures = {figure.name: figure.heading for figure in FIGURES}
+    page = render_comparison(path.resolve().name, figures, table, rows, points)
+    with _tables(path):
+        write_atomically(path / "anytime.csv", _csv(points).encode())
+        write_atomically(path / "compare.html", page.encode())
+        write_atomically(path / "compare.json", json.dumps({"runs": rows, "table": table}, indent=2).encode())
+
+
+def _tables(path: Path) -> BaseFileLock:
+    """Return the lock on the tables of a folder, in which another command may write its own at the same time."""
+    return FileLock(place_of_work(path / "tables", ".lock"))
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows as CSV with every column that any of them has."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns)
+    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)))
     writer.writeheader()
     writer.writerows(rows)
-    with FileLock(place_of_work(path / "tables", ".lock")):  # of another command in the same folder too
-        write_atomically(path / "runs.csv", text.getvalue().encode())
-        write_atomically(path / "compare.json", json.dumps({"runs": rows, "table": table}, indent=2).encode())
-    return table
+    return text.getvalue()
 
 
-def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return mean, spread and best of every figure, an entry per arm in the order of their first rows."""
-    table = []
-    for name in dict.fromkeys(row["arm"] for row in rows):
-        own = [row for row in rows if row["arm"] == name]
-        entry: dict[str, Any] = {"arm": name, "recipe": own[0]["recipe"]}
-        for figure in FIGURES:
-            values = [row[figure.name] for row in own if row.get(figure.name) is not None]
-            if values:
-                metric = next(row["metric"] for row in own if "metric" in row)
-                higher = figure.better == "higher" or (figure.better == "metric" and higher_is_better(metric))
-                best = max if higher else min
-                spread = stdev(values) if len(values) > 1 else None
-                entry[figure.name] = {"mean": mean(values), "spread": spread, "best": best(values), "runs": len(values)}
-        table.append(entry)
+def summarise(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what is said of every figure, an entry per arm in the order of their first rows.
+
+    Args:
+        rows: of the runs; the first row's arm is the standard.
+    """
+    table = [{"arm": name, "recipe": recipe} for name, recipe in {row["arm"]: row["recipe"] for row in rows}.items()]
+    metric = next((row["metric"] for row in rows if "metric" in row), "")
+    for figure in FIGURES:
+        known = [row for row in rows if row.get(figure.name) is not None]
+        arms = [{row["seed"]: row[figure.name] for row in known if row["arm"] == entry["arm"]} for entry in table]
+        higher = figure.better == "higher" or (figure.better == "metric" and higher_is_better(metric))
+        for entry, described in zip(table, describe(arms, higher), strict=True):
+            entry |= {figure.name: described} if described else {}
     return table

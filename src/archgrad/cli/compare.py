@@ -113,9 +113,14 @@ def command(
     if as_json:
         print_json(result.to_dict())
     else:
-        rows = _rows(result.table)
+        rows, verdicts = _rows(result.table), _verdicts(result.table)
         print_table(rows[0], rows[1:], right=range(1, len(rows[0])))
-        say("Mean and spread (standard deviation over the seeds).", f"Written to {result.path}.")
+        say("Mean and spread (standard deviation over the seeds).")
+        if verdicts:
+            say("")
+            print_table(verdicts[0], verdicts[1:], right=range(1, len(verdicts[0])))
+            say(f"p: permutation test against {result.table[0]['arm']}, and adjusted for the number of arms (Holm).")
+        say(f"Written to {result.path}; {result.path / 'compare.html'} shows it.")
     if failed:
         raise RunError(
             f"{len(failed)} of {len(result.runs)} runs failed; the same command tries them again. "
@@ -163,6 +168,23 @@ def _rows(table: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     return rows
 
 
+def _verdicts(table: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Return intervals, ranks and tests of the main figure as text, the headings first; nothing of a single arm."""
+    from archgrad.reporting.compare_statistics import main_figure
+
+    main = main_figure([figure for entry in table for figure in entry])
+    if main is None or len(table) < 2:
+        return []
+    rows = [[HEADINGS[main], "mean", "95 % interval", "rank", "p", "p, Holm"]]
+    for entry in table:
+        figure = entry.get(main, {})
+        ends = [amount(figure.get(end)) for end in ("low", "high")]
+        interval = " to ".join(ends) if figure.get("low") is not None else "-"
+        words = [amount(figure.get(measure)) for measure in ("rank", "p", "p_holm")]
+        rows.append([entry["arm"], amount(figure.get("mean")), interval, *words])
+    return rows
+
+
 def _spread(figure: Mapping[str, Any] | None) -> str:
     """Return ``mean ± spread``."""
     if figure is None:
@@ -174,7 +196,7 @@ def _spread(figure: Mapping[str, Any] | None) -> str:
 def _csv(table: Sequence[Mapping[str, Any]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text)
-    measures = ("mean", "spread", "best", "runs")
+    measures = ("mean", "spread", "best", "runs", "low", "high", "rank", "p", "p_holm")
     writer.writerow(["arm", "recipe", *(f"{figure}_{measure}" for figure in HEADINGS for measure in measures)])
     for entry in table:
         row = [entry.get(figure, {}).get(measure) for figure in HEADINGS for measure in measures]
@@ -183,9 +205,13 @@ def _csv(table: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _markdown(table: Sequence[Mapping[str, Any]]) -> str:
-    head, *rows = _rows(table)
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+    return "\n".join(_markdown_table(rows) for rows in (_rows(table), _verdicts(table)) if rows)
+
+
+def _markdown_table(rows: Sequence[Sequence[str]]) -> str:
+    head, *rest = rows
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rest]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
 
 
 def _json(table: Sequence[Mapping[str, Any]]) -> str:
