@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from archgrad.api.derive_best import best_epoch
 from archgrad.api.settings import dotted
 from archgrad.architecture import Architecture
 from archgrad.choices import Progress
@@ -29,6 +30,7 @@ def derive(
     *,
     rule: str | Mapping[str, Any] | None = None,
     epoch: int | None = None,
+    best: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> Architecture:
     """Derive an architecture from a checkpoint of a run; nothing is written.
@@ -41,12 +43,17 @@ def derive(
         rule: a derivation rule in place of the run's: its name, or its name and options (``{"name": "top-edges",
             "k": 1}``).
         epoch: how many epochs were done at the checkpoint to derive from, 1 or more; the newest checkpoint if None.
+        best: take the epoch whose derived cell was worth most on held-out data, see
+            :func:`archgrad.api.derive_best.best_epoch`, which says why.
         settings: dotted paths, as ``--set``, for the rule's options: ``{"derivation.k": 1}``.
 
     Raises:
         InputError: no run, no such rule, option or epoch, or a damaged checkpoint; the message says which are whole.
     """
+    if best and not (rule is None and epoch is None and not settings):
+        raise InputError("The best epoch is chosen among the cells of the run's own rule: leave rule and epoch out.")
     directory = RunDirectory.open(run)
+    epoch = best_epoch(run).epoch if best else epoch
     stored = directory.read_config()
     config = _with_rule(stored, rule, settings)
     number, light = _checkpoint(directory, epoch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from archgrad.cli.output import kept_clean, print_json, say, warn
 NAME = "derive"
 EXAMPLES = examples(
     "archgrad derive runs/darts-digits-s0 --epoch 10",
+    "archgrad derive runs/darts-digits-s0 --best --out best.json",
     "archgrad derive runs/darts-digits-s0 --set derivation.k=1 --out one-edge.json",
 )
 
@@ -27,6 +29,9 @@ def command(
         int | None,
         typer.Option("--epoch", metavar="N", help="From the checkpoint after N epochs; else from the newest."),
     ] = None,
+    best: Annotated[
+        bool, typer.Option("--best", help="From the epoch whose cell was worth most on held-out data; says why.")
+    ] = False,
     settings: SetOption = None,
     out: Annotated[
         Path | None,
@@ -41,6 +46,7 @@ def command(
     """
     with kept_clean(as_json):
         from archgrad.api.derive import derive
+        from archgrad.api.derive_best import best_epoch
         from archgrad.api.settings import load_plugin
         from archgrad.reporting.drawing import draw_svg
         from archgrad.reporting.text import draw_text
@@ -48,7 +54,8 @@ def command(
         from archgrad.runs.directory import RunDirectory
 
         load_plugin(plugin)
-        architecture = derive(run, rule=rule, epoch=epoch, settings=parse_set(settings or []) or None)
+        architecture = derive(run, rule=rule, epoch=epoch, best=best, settings=parse_set(settings or []) or None)
+        chosen = best_epoch(run) if best else None
         directory = RunDirectory(run)
         path = out or directory.architecture
         if out:
@@ -62,6 +69,8 @@ def command(
     # a trained network is not overwritten, so another one needs a directory of its own
     place = " --run DIR" if not out and directory.model.is_file() else ""
     if as_json:
-        print_json({"run": str(run), "path": str(path), "architecture": architecture.to_dict()})
+        reason = {"best": {**asdict(chosen), "why": chosen.why}} if chosen else {}
+        print_json({"run": str(run), "path": str(path), "architecture": architecture.to_dict(), **reason})
     else:
-        say(draw_text(architecture), "", f"Written to {path}. Next: archgrad train {out or run}{place}")
+        say(draw_text(architecture), "", *([chosen.why] if chosen else []))
+        say(f"Written to {path}. Next: archgrad train {out or run}{place}")
