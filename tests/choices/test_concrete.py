@@ -154,7 +154,7 @@ def test_a_drawn_candidate_runs_alone_and_has_gdas_gradient(temperature: float) 
 def test_drawn_candidates_alone_give_what_full_support_gives() -> None:
     network = small(nodes=2).double().eval()
     logits, noise = logits_of(network), torch.Generator().manual_seed(4)
-    draws = {kind: gumbel(*table.shape, noise) for kind, table in logits.items()}
+    draws = {kind: gumbel(table.shape[0], table.shape[1], noise) for kind, table in logits.items()}
     x = torch.rand(3, 2, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
     alone, full = (
         network(x, {k: Concrete(hard=True, sampled=s)(logits[k], Progress(epoch=0.5), draws[k]) for k in logits})

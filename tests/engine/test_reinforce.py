@@ -30,7 +30,7 @@ def test_the_policy_gradient_is_the_advantage_times_the_score(baseline: float | 
     table = state.choices.tables["normal"]
     noise = problem.noise[0]["normal"]
     assert noise is not None
-    logits = table.logits.detach()  # type: ignore[operator, union-attr]
+    logits = table.logits.detach()  # type: ignore[operator]
     drawn = HARD(logits, Progress(), noise).weights
     x, y = problem.batches["validation"]
     mixing = HARD(logits, Progress(), noise)
@@ -44,7 +44,7 @@ def test_it_is_the_gradient_of_the_expected_loss_in_the_mean() -> None:
     state = toy_state(linear=True, relaxation=HARD)
     batch = next_update(state).problem.batches["validation"]
     table = state.choices.tables["normal"]
-    logits = table.logits.detach().clone().requires_grad_()  # type: ignore[operator, union-attr]
+    logits = table.logits.detach().clone().requires_grad_()  # type: ignore[operator]
     losses = []
     for k in range(2):
         mixing = HARD(torch.eye(2)[k : k + 1] * 100, Progress())

@@ -11,7 +11,7 @@ import torch
 from tests.engine.test_state import same
 from tests.engine.toys import LINEAR_SPACE, ToyData, toy_state
 
-from archgrad.choices import Mixing
+from archgrad.choices import Mixing, Support
 from archgrad.engine import BestOfRandom, Evolution, PerturbationSelection, TopEdges
 from archgrad.engine.darts_pt import only, without
 from archgrad.engine.derive import architecture_of, project, supports_of
@@ -60,7 +60,7 @@ def test_the_operation_is_kept_that_the_supernet_misses_most() -> None:
     missed = loss.index(max(loss))
     assert PerturbationSelection().select(state)["normal"] == ((missed == 0, missed == 1),)
     with torch.no_grad():  # the other one must win where the features are the other's
-        state.choices.tables["normal"].logits.copy_(torch.tensor([[4.0, -4.0]]))  # type: ignore[union-attr, operator]
+        state.choices.tables["normal"].logits.copy_(torch.tensor([[4.0, -4.0]]))  # type: ignore[operator]
     loss = [
         evaluate_mixings(state, {"normal": without(final_expected(state)["normal"], 0, k)}, batches)["loss"]
         for k in (0, 1)
@@ -141,12 +141,11 @@ def test_a_mutant_differs_in_one_edge_or_one_operation(seed: int) -> None:
 def test_evolution_finds_the_cell_that_it_is_asked_for() -> None:
     generator = torch.Generator().manual_seed(0)
     wanted = ((False, False, False, True),) * 2 + ((False, False, True, False),) * 2 + ((False,) * 4,)
-    first = [{"it": ((False, True, False, False),) * 4 + ((False,) * 4,)} for _ in range(10)]
+    first: list[dict[str, Support]] = [{"it": ((False, True, False, False),) * 4 + ((False,) * 4,)} for _ in range(10)]
 
     def cost(cell: dict[str, Any]) -> float:
-        return sum(
-            a != b for one, other in zip(cell["it"], wanted, strict=True) for a, b in zip(one, other, strict=True)
-        )
+        rows = zip(cell["it"], wanted, strict=True)
+        return float(sum(a != b for one, other in rows for a, b in zip(one, other, strict=True)))
 
     best = evolved(first, lambda p: {"it": mutated(p["it"], FULL, CELL, generator)}, cost, 600, 4, generator)
     assert cost(best) == 0.0

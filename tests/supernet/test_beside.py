@@ -84,7 +84,7 @@ def test_a_cell_is_what_its_edges_add_up_to(partial: int, reduction: bool) -> No
     torch.testing.assert_close(cell(x, without), by_hand(cell, states, without, partial, 2 if reduction else 1))
 
 
-def network(evaluation: str = "fast", partial: int = 2, **given: bool) -> ImageSupernet:
+def network(evaluation: str = "fast", partial: int = 2, share_features: bool = False) -> ImageSupernet:
     torch.manual_seed(0)
     return ImageSupernet(
         DartsSpace(nodes=2)(),
@@ -96,7 +96,7 @@ def network(evaluation: str = "fast", partial: int = 2, **given: bool) -> ImageS
         mean=MEAN,
         std=STD,
         partial=partial,
-        **given,
+        share_features=share_features,
     ).double()
 
 
