@@ -22,6 +22,7 @@ _PARTS = {
     "penalties": "penalty",
     "derivations": "derivation",
     "growths": "growth",
+    "morphisms": "morphism",
     "perturbations": "perturbation",
 }
 

@@ -38,7 +38,8 @@ def forecast(recipe: str | Recipe | None = None, *, plugin: str | None = None, *
         InputError: the words or the input are wrong.
     """
     load_plugin(plugin)
-    config = search_config(recipe, **given)
+    # of a search that grows, its full size is what must fit
+    config = search_config(recipe, **given).model_copy(update={"growth": None})
     data = given.get("data")
     ready = Assembled(config, own_data=None if data is None or isinstance(data, str) else data)
     state = ready.state

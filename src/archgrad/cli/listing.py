@@ -19,7 +19,7 @@ def command(
         typer.Argument(
             metavar="KIND",
             help="recipes, spaces, operations, data or published; or a kind of part: relaxations, layouts, schedules, "
-            "hypergradients, penalties, derivations, growths, perturbations.",
+            "hypergradients, penalties, derivations, growths, morphisms, perturbations.",
         ),
     ],
     plugin: PluginOption = None,
