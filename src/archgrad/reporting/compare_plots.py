@@ -46,13 +46,11 @@ def boxes(values: Sequence[Sequence[float]], heading: str, name: str) -> str | N
                 capprops=line,
                 medianprops={**line, "linewidth": 2.4},
             )
-            shifts = [0.16 * (k / max(1, len(arm) - 1) - 0.5) for k in range(len(arm))]
-            places = [place + 1 + shift for shift in shifts]
+            places = [place + 1 + 0.16 * ((k + 0.5) / len(arm) - 0.5) for k in range(len(arm))]
             axes.plot(places, list(arm), "o", color=colour_of(place), markersize=3.5, alpha=0.75)
         numbers = list(range(1, len(values) + 1))
         axes.set_xticks(numbers, [str(number) for number in numbers])
         axes.set_xlim(0.4, len(values) + 0.6)
-        axes.set_ylabel(heading)
         axes.set_xlabel("arm")
         return render(figure, name, f"{heading}: a box for every arm, a dot for every run")
 
