@@ -94,4 +94,4 @@ def test_a_table_that_grew_goes_through_a_state_dict() -> None:
     assert other.gate is not None
     plain = ChoiceTable(torch.zeros(4, 3, dtype=torch.float64))
     other.load_state_dict(plain.state_dict())
-    assert (other.gate, other.elder, other.young, other.born) == (None, None, None, None)
+    assert all(each is None for each in (other.gate, other.elder, other.young, other.born))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -14,8 +14,8 @@ from tests.engine.test_state import same
 from archgrad.choices import Clipped, Concrete, Sparse
 from archgrad.engine.admm import Admm
 from archgrad.engine.derive import TopEdges
-from archgrad.engine.growing import extend, fix_choices, grow, mixed_edges
-from archgrad.engine.growth import Growth
+from archgrad.engine.growing import Growing, extend, fix_choices, grow, mixed_edges
+from archgrad.engine.growth import Growth, Mode
 from archgrad.engine.loop import run_search
 from archgrad.engine.nonzero import NonZero
 from archgrad.engine.proximity import Proximity
@@ -25,6 +25,12 @@ from archgrad.engine.update import Streams, update
 from archgrad.optimisers import named_state
 from archgrad.runs.tree import join, split
 from archgrad.space.change import Change
+
+
+def growing_of(state: Any) -> Growing:
+    growing = state.growing
+    assert isinstance(growing, Growing)
+    return growing
 
 
 def updated(state: Any, count: int = 2) -> Any:
@@ -59,7 +65,7 @@ def test_through_a_checkpoint_a_grown_search_is_the_same(name: str, step: str) -
     other.load_state_dict(join(*split(state.state_dict())))
     assert same(other.state_dict(), state.state_dict())
     assert float((output_of(other, training=True) - before).abs().max()) < 1e-5
-    assert other.growing.form == state.growing.form
+    assert growing_of(other).form == growing_of(state).form
     updated(state, 1), updated(other, 1)
     assert same(other.state_dict(), state.state_dict())
 
@@ -120,7 +126,7 @@ def test_gates_open_within_the_ramp_and_then_nothing_of_them_is_left() -> None:
     assert gates[-1] == 1.0
     assert "core.cell.gate" not in state.weights
     assert all(table.young is None and table.gate is None for _, table in state.choices.items())
-    assert state.growing.form.young_nodes == ()
+    assert growing_of(state).form.young_nodes == ()
 
 
 def test_growing_up_changes_nothing_once_the_gates_are_open() -> None:
@@ -134,14 +140,15 @@ def test_growing_up_changes_nothing_once_the_gates_are_open() -> None:
                 if key.endswith("gate") or key.startswith("gates."):
                     value.fill_(1.0)
         before = output_of(state)
-        extend(state, Change.between(state.growing.form, state.growing.form.grown_up))
+        form = growing_of(state).form
+        extend(state, Change.between(form, form.grown_up))
         assert torch.equal(output_of(state), before)
 
 
 def test_in_grow_and_prune_the_mixed_edges_stay_linear_in_the_nodes() -> None:
-    counts = {}
-    for mode in ("grow-then-prune", "grow-and-prune"):
-        growth = Growth(start=1, limit=5, mode=mode)  # type: ignore[arg-type]
+    counts: dict[str, list[int]] = {}
+    for mode in get_args(Mode):
+        growth = Growth(start=1, limit=5, mode=mode)
         state = growing_search("darts", growth=growth, cells=1)
         counts[mode] = []
         for _ in range(4):
@@ -179,7 +186,7 @@ def test_a_growth_that_does_not_pay_is_undone() -> None:
     assert [event["what"] for event in events] == ["grown", "undone"]
     assert [event["epoch"] for event in events] == [1, 3]
     assert state.parts.space.cells["normal"].nodes == 1
-    assert state.growing.before is None
+    assert growing_of(state).before is None
 
 
 def test_the_young_are_not_pruned() -> None:
@@ -200,8 +207,10 @@ def test_the_young_are_not_pruned() -> None:
     stepped(state, "node")
     table = dict(state.choices.items())["normal"]
     support = torch.tensor(state.parts.relaxation(table, state.progress).support)
-    assert bool(support[table.young].any(dim=1).all())
-    assert not bool(support[~table.young].any(dim=1).all())
+    young = table.young
+    assert young is not None
+    assert bool(support[young].any(dim=1).all())
+    assert not bool(support[~young].any(dim=1).all())
 
 
 @pytest.mark.parametrize(
