@@ -15,6 +15,7 @@ from torch import Tensor
 from archgrad.engine.problem import SearchProblem
 from archgrad.engine.selection import held_out
 from archgrad.engine.state import SearchState
+from archgrad.supernet.image import by_reference
 
 __all__ = ["FACTOR", "WINDOW", "choice_curvature", "choice_hessian", "largest_eigenvalue", "smoothed", "stopping_epoch"]
 
@@ -74,7 +75,8 @@ def choice_hessian(state: SearchState) -> tuple[Callable[[Tensor], Tensor], int]
     problem = SearchProblem(state, {"train": batch, "validation": batch})
     state.generator.set_state(before)
     choices = problem.choices
-    gradient = _flat(problem.gradient("validation", choices, create_graph=True))
+    with by_reference(state.supernet):
+        gradient = _flat(problem.gradient("validation", choices, create_graph=True))
 
     def product(vector: Tensor) -> Tensor:
         if not gradient.requires_grad:
@@ -85,7 +87,7 @@ def choice_hessian(state: SearchState) -> tuple[Callable[[Tensor], Tensor], int]
     return product, len(gradient)
 
 
-def choice_curvature(state: SearchState, iterations: int = 50, tolerance: float = 1e-3) -> float:
+def choice_curvature(state: SearchState, iterations: int = 20, tolerance: float = 1e-2) -> float:
     """Return the largest eigenvalue of the Hessian of the choices' loss on one batch of their data.
 
     Args:
