@@ -30,7 +30,7 @@ def main() -> None:
                 print(json.dumps({"error": "It was wrong.", "exit_code": 1}))
                 return
             if deed == "endless":
-                threading.Thread(target=lambda: (os.read(0, 1), stopped(notes, folder)), daemon=True).start()
+                threading.Thread(target=stopped, args=(notes, folder), daemon=True).start()
                 time.sleep(60)
             time.sleep(0.3)
             folder.mkdir()
@@ -44,6 +44,8 @@ def main() -> None:
 
 
 def stopped(notes: Path, folder: Path) -> None:
+    """Wait until the parent closes the pipe or writes to it, note it and end."""
+    os.read(0, 1)
     with notes.open("a") as file:
         file.write(f"stopped {folder.name}\n")
     os._exit(0)

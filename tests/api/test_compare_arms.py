@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -76,7 +77,7 @@ def test_a_plain_name_is_the_folder() -> None:
 
 
 def test_what_an_arm_sets_counts_more_than_what_all_arms_have() -> None:
-    shared = {"epochs": 7, "space": "extended", "settings": {"supernet": {"cells": 3, "channels": 4}}}
+    shared: dict[str, Any] = {"epochs": 7, "space": "extended", "settings": {"supernet": {"cells": 3, "channels": 4}}}
     plain = arm_config(read_arm("darts"), **shared)
     assert (plain.epochs, plain.space.name, plain.supernet.cells, plain.supernet.channels) == (7, "extended", 3, 4)
     own = arm_config(read_arm("darts epochs=2 space=darts supernet.cells=5"), **shared)

@@ -109,7 +109,7 @@ def test_a_network_that_gives_no_finite_scores_is_not_exported() -> None:
 def test_an_export_that_differs_is_an_error(wrong: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     network = inference_copy(lived_in("one cell"))
     images, expected = exporting._reference(network, (3, 5, 6))
-    largest = max(1.0, *(float(scores.abs().max()) for scores in expected))
+    largest = max(1.0, *(float(scores.abs().max()) for (scores,) in expected))
     with pytest.raises(RunError, match="differs from the network by"):
         exporting._difference("file", lambda batch: network(batch) + wrong * largest, images, expected)
     assert exporting._difference("file", lambda batch: network(batch) + 5e-6, images, expected) == pytest.approx(

@@ -46,6 +46,9 @@ def curve_of(run: Run) -> list[dict[str, Any]]:
         seconds += epoch["seconds"]
         steps = epoch["monitor"]["choice_steps"]
         updates = steps["taken"] + steps["skipped"]
+        value = _looked_up(run, epoch["architecture"], epoch["derived_validation"][metric])
+        if value is None:
+            continue
         batches = updates * images_per_step(steps["taken"], updates, config.schedule.name == "joint")
         points.append(
             {
@@ -54,17 +57,17 @@ def curve_of(run: Run) -> list[dict[str, Any]]:
                 "epoch": epoch["epoch"],
                 "seconds": seconds,
                 "images": round(batches * config.data.batch),
-                "value": _looked_up(run, epoch["architecture"], epoch["derived_validation"][metric]),
+                "value": value,
             }
         )
     return points
 
 
-def _looked_up(run: Run, architecture: dict[str, Any], otherwise: float) -> float:
-    """Return what the table says of a cell, if there is a table."""
+def _looked_up(run: Run, architecture: dict[str, Any], otherwise: float) -> float | None:
+    """Return what the table says of a cell, if there is a table; None where it does not know the cell."""
     if run.wanted.table is None:
         return otherwise
     from archgrad.api.compare_rank import table_of
     from archgrad.architecture import Architecture
 
-    return float(table_of(Path(run.wanted.table)).value(Architecture.from_dict(architecture)))
+    return table_of(Path(run.wanted.table)).value(Architecture.from_dict(architecture))

@@ -109,7 +109,8 @@ class Run:
     @property
     def metric(self) -> str:
         """The task's first metric."""
-        return next(name for name in self.ends["search"]["validation"] if name != "loss")
+        names: list[str] = list(self.ends["search"]["validation"])
+        return next(name for name in names if name != "loss")
 
     @cached_property
     def _events(self) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from filelock import BaseFileLock, FileLock
 
@@ -19,6 +19,9 @@ from archgrad.network.build import count_flops
 from archgrad.runs import checkpoint
 from archgrad.runs.config import SearchConfig
 from archgrad.runs.writing import write_atomically
+
+if TYPE_CHECKING:
+    from archgrad.tasks.data import Data
 
 __all__ = ["Doing", "done", "lock_of", "place_of_work"]
 
@@ -105,7 +108,7 @@ class Doing:
 
 def _costs(searched: SearchResult) -> dict[str, int]:
     """Return parameters and multiply-adds of the network that a training would make of the found cells."""
-    data = searched.state.parts.data
+    data = cast("Data", searched.state.parts.data)
     kind = train_kind(searched.architecture, searched.config.data.spec)
     network = kind.finished(kind.fresh(searched.architecture, searched.config, data, None))
     parameters = sum(parameter.numel() for parameter in network.parameters())

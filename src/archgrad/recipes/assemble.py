@@ -60,15 +60,19 @@ class Assembled:
         processes = processes or Processes()
         device = find_device(config.device)
         schedule = build_part("schedule", config.schedule.spec())
-        self.data: Data = own_data if isinstance(own_data, OnlineSeries) else open_data(
-            config.data.spec if own_data is None else own_data,
-            seed=config.seed,
-            batch=config.data.batch,
-            choice_share=schedule.choice_share,
-            device=device,
-            rank=processes.rank,
-            world=processes.world,
-            options=config.data.options(),
+        self.data: Data = (
+            own_data
+            if isinstance(own_data, OnlineSeries)
+            else open_data(
+                config.data.spec if own_data is None else own_data,
+                seed=config.seed,
+                batch=config.data.batch,
+                choice_share=schedule.choice_share,
+                device=device,
+                rank=processes.rank,
+                world=processes.world,
+                options=config.data.options(),
+            )
         )
         growth: Growth | None = None if config.growth is None else build_part("growth", config.growth.spec())
         form = first_form(config, growth)
@@ -117,7 +121,7 @@ class Assembled:
                 name: build_part("penalty", spec.spec(), f"penalties.{name}") for name, spec in config.penalties.items()
             },
             derivation=build_part("derivation", config.derivation.spec()),
-            perturbation=config.perturbation and build_part("perturbation", config.perturbation.spec()),
+            perturbation=build_part("perturbation", config.perturbation.spec()) if config.perturbation else None,
             task=self.task,
             data=self.data,
             weights=config.weights,
