@@ -105,7 +105,7 @@ def test_everything_wrong_is_said_at_once() -> None:
 
 def test_unknown_recipe_shows_the_nearest() -> None:
     with pytest.raises(archgrad.InputError, match="Did you mean 'darts'"):
-        archgrad.search("drats", data="digits")
+        archgrad.search("dartz", data="digits")
 
 
 def test_a_diverging_search_says_where_and_why() -> None:

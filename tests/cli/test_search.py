@@ -80,7 +80,7 @@ def test_a_dry_run_prints_sizes_and_memory_and_writes_nothing(
 @pytest.mark.parametrize(
     ("words", "messages"),
     [
-        (["drats"], ["Unknown recipe 'drats'. Did you mean 'darts'?", "random"]),
+        (["dartz"], ["Unknown recipe 'dartz'. Did you mean 'darts'?", "random"]),
         (["--space", "dart"], ["Unknown space 'dart'. Did you mean 'darts'?"]),
         (["--set", "space.operations=[sep_conv_3x4]"], ["operation 'sep_conv_3x4'", "Did you mean 'sep_conv_3x3'?"]),
         (["--set", "supernet.cels=3"], ["supernet.cels", "Did you mean supernet.cells?"]),
