@@ -80,7 +80,7 @@ def test_the_state_names_everything_that_changes() -> None:
     played(state, 1)
     after = state.state_dict()
     unchanged = {key for key in before if same(before[key], after[key])}
-    # of these, epoch and history are the loop's; this schedule has no state, and these data are no text
-    assert unchanged == {"schedule", "epoch", "history", "hidden"}
+    # of these, epoch and history are the loop's; this schedule has no state, these data are no text, and nothing grows
+    assert unchanged == {"schedule", "epoch", "history", "hidden", "growing"}
     assert after["positions"] == {"weights": 1, "choices": 1}
     assert after["penalties"] == {"small": {"calls": 1}}
