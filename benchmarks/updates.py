@@ -1,8 +1,9 @@
-"""``python -m benchmarks entrannas``: what one update of EnTranNAS costs beside one of DARTS, first order.
+"""``python -m benchmarks updates``: what one update of other recipes costs beside one of DARTS, first order.
 
-Both take a choice step (gradients of the choices alone) and a weight step on random images, in turns, so that whatever
-else the machine does meets all alike. Reported are the fastest repetition's wall-clock and processor seconds, and the
-bytes that the weight step's forward keeps for its backward, counted at two small batches and continued to the whole.
+An update is a choice step (gradients of the choices alone) and a weight step, or SNAS' joint step, on random images.
+All take turns, so that whatever else the machine does meets them alike. Reported are the fastest repetition's
+wall-clock and processor seconds, and the bytes that the last forward keeps for its backward, counted at two small
+batches and continued to the whole.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "entrannas": ("entrannas", {}),
     "entrannas without sharing": ("entrannas", {"supernet.share_features": False}),
     "entrannas-dst": ("entrannas-dst", {}),
+    "snas": ("snas", {}),
+    "snas, no path dropped": ("snas", {"supernet.drop_path": 0.0}),
 }
 """Name -> recipe and what is set besides."""
 
@@ -70,7 +73,7 @@ class Case:
         self.processor.append(time.process_time() - processor)
 
     def bytes_saved(self, batch: int) -> float:
-        """Return the bytes that a weight step's forward keeps at a batch."""
+        """Return the bytes that a forward of the weights' batch keeps, at a batch size."""
         state = self.ready.state
         images, labels = next(self.ready.data.stream("weights"))
         mixings = SearchProblem(state, {"train": (images, labels)}).view().mixings
@@ -85,8 +88,8 @@ class Case:
 
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Return one line per case, DARTS first; ratios are to DARTS."""
-    cases = [Case(name, options) for name in CASES]
+    """Return one line per case; ratios are to the first."""
+    cases = [Case(name, options) for name in options.cases]
     saved = [case.bytes_saved(options.batch) for case in cases]
     for repetition in range(options.repeats + 1):
         for case in cases:
@@ -113,7 +116,10 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 def main(arguments: list[str]) -> None:
     """Print the table, and write it as JSON where asked to."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks entrannas", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks updates", description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--cases", nargs="+", choices=CASES, default=list(CASES), metavar="CASE", help=f"of {', '.join(CASES)}"
+    )
     parser.add_argument("--cells", type=int, default=8)
     parser.add_argument("--channels", type=int, default=16)
     parser.add_argument("--batch", type=int, default=64)
