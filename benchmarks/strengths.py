@@ -1,0 +1,122 @@
+"""``python -m benchmarks strengths``: does what is found get quicker as the strength of the constraint rises?
+
+One SNAS search per strength and seed with the latency of the operations in its loss; then the network of every derived
+cell is measured, all of them in turns, the quickest turn of each counting. Writes strengths.json and strengths.svg.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+
+import archgrad
+
+__all__ = ["draw", "main", "measured", "run"]
+
+
+def measured(cells: list[archgrad.Architecture], size: dict[str, Any], batch: int, turns: int) -> list[float]:
+    """Return the milliseconds of a forward of every cell's network: all in turns, the quickest of each.
+
+    Args:
+        cells: architectures.
+        size: ``cells``, ``channels``, ``classes`` and ``input_shape`` of the networks.
+        batch: images in a forward.
+        turns: how often each is measured; what else the machine does can only make a forward slower.
+    """
+    shape = size["input_shape"]
+    plan = {"cells": size["cells"], "channels": size["channels"], "classes": size["classes"]}
+    networks = [archgrad.build(cell, in_channels=shape[0], **plan) for cell in cells]
+    rounds = [[archgrad.measure_latency(net, input_shape=shape, batch=batch) for net in networks] for _ in range(turns)]
+    return [min(times) for times in zip(*rounds, strict=True)]
+
+
+def run(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Search and measure; return a row per strength and seed."""
+    rows: list[dict[str, Any]] = []
+    found = []
+    for strength in options.strengths:
+        for seed in range(options.seeds):
+            resource = {"name": "resource", "kind": "latency", "strength": strength, "batch": options.batch}
+            result = archgrad.search(
+                "snas",
+                data=options.data,
+                seed=seed,
+                epochs=options.epochs,
+                settings={
+                    "supernet.cells": options.cells,
+                    "supernet.channels": options.channels,
+                    "supernet.drop_path": 0.0,
+                    **options.settings,
+                    **({"penalties.resource": resource} if strength else {}),
+                },
+            )
+            found.append(result.architecture)
+            last = result.validation["accuracy"]
+            rows.append({"strength": strength, "seed": seed, "validation": last})
+            print(f"strength {strength:g}, seed {seed}: validation {last:.4f}", flush=True)
+            data: Any = result.state.parts.data
+            size = {
+                "cells": options.cells,
+                "channels": options.channels,
+                "classes": len(data.classes),
+                "input_shape": tuple(data.input_shape),
+            }
+    for row, cell, milliseconds in zip(rows, found, measured(found, size, options.batch, options.turns), strict=True):
+        network = archgrad.build(
+            cell,
+            cells=size["cells"],
+            channels=size["channels"],
+            classes=size["classes"],
+            in_channels=size["input_shape"][0],
+        )
+        row["milliseconds"] = milliseconds
+        row["parameters"] = sum(parameter.numel() for parameter in network.parameters())
+        row["flops"] = archgrad.count_flops(network, size["input_shape"])
+    return rows
+
+
+def draw(rows: list[dict[str, Any]], path: Path) -> None:
+    """Draw the measured latency over the strengths, one place each, a dot per seed and a line through the means."""
+    from matplotlib.figure import Figure
+
+    strengths = sorted({row["strength"] for row in rows})
+    figure = Figure(figsize=(5, 3.2), layout="constrained")
+    axes = figure.add_subplot()
+    axes.scatter([strengths.index(row["strength"]) for row in rows], [row["milliseconds"] for row in rows], alpha=0.6)
+    means = [mean(row["milliseconds"] for row in rows if row["strength"] == strength) for strength in strengths]
+    axes.plot(range(len(strengths)), means)
+    axes.set_xticks(range(len(strengths)), [f"{strength:g}" for strength in strengths])
+    axes.set_xlabel("strength of the latency constraint")
+    axes.set_ylabel("measured latency of the derived network, ms")
+    axes.set_ylim(bottom=0)
+    figure.savefig(path)
+
+
+def main(arguments: list[str]) -> None:
+    """Search, measure, print the means; write strengths.json and strengths.svg."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks strengths", description=__doc__.splitlines()[0])
+    parser.add_argument("--data", default="digits")
+    parser.add_argument("--strengths", type=float, nargs="+", default=[0.0, 1e-3, 3e-3, 1e-2, 3e-2])
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--cells", type=int, default=3)
+    parser.add_argument("--channels", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=64, help="images in the forward whose latency counts")
+    parser.add_argument("--turns", type=int, default=5, help="measurements of every network")
+    parser.add_argument("--settings", type=json.loads, default={"choices.rate": 0.03, "weights.rate": 0.1})
+    parser.add_argument("--output", type=Path, default=Path("."), help="folder")
+    options = parser.parse_args(arguments)
+    rows = run(options)
+    for strength in options.strengths:
+        chosen = [row for row in rows if row["strength"] == strength]
+        words = "  ".join(f"{key} {mean(row[key] for row in chosen):.5g}" for key in list(rows[0])[2:])
+        print(f"strength {strength:<8g}{words}")
+    made_by = {"version": archgrad.__version__, "torch": torch.__version__, "threads": torch.get_num_threads()}
+    content = {"made_by": made_by, "rows": rows}
+    (options.output / "strengths.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    draw(rows, options.output / "strengths.svg")
