@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from archgrad.errors import ArchgradError, InputError, NotFiniteError, RunError, nearest, several, unknown
+from archgrad.errors import ArchgradError, InputError, NotFiniteError, RunError, at_least_one, nearest, several, unknown
 
 
 def test_exit_codes_are_those_of_the_contract() -> None:
@@ -30,3 +30,11 @@ def test_an_unknown_name_is_told_in_one_sentence() -> None:
 def test_problems_are_listed_together() -> None:
     assert str(several("The file is wrong", ["one"])) == "The file is wrong: one"
     assert str(several("The file is wrong", ["one", "two"])) == "The file is wrong, 2 problems:\n  - one\n  - two"
+
+
+def test_the_first_value_below_1_is_named_with_its_place() -> None:
+    at_least_one("supernet", cells=1, partial=None)
+    with pytest.raises(InputError, match=r"^supernet\.channels is 0; it must be at least 1\.$"):
+        at_least_one("supernet", cells=3, channels=0)
+    with pytest.raises(InputError, match=r"^hidden is -2; it must be at least 1\.$"):
+        at_least_one(hidden=-2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["ArchgradError", "InputError", "NotFiniteError", "RunError", "several", "unknown"]
+__all__ = ["ArchgradError", "InputError", "NotFiniteError", "RunError", "at_least_one", "several", "unknown"]
 
 
 class ArchgradError(Exception):
@@ -49,6 +49,21 @@ def unknown(what: str, given: object, allowed: Iterable[str], where: str = "") -
     hint = f" Did you mean '{match}'?" if match else ""
     place = f" in {where}" if where else ""
     return InputError(f"Unknown {what} '{given}'{place}.{hint} Allowed: {', '.join(names) or 'none'}.")
+
+
+def at_least_one(place: str = "", **values: int | None) -> None:
+    """Raise an error for the first value that is less than 1; None counts as not given.
+
+    Args:
+        place: where the names belong, such as ``"supernet"``; empty for arguments of a function.
+        **values: by name.
+
+    Raises:
+        InputError: one of them is 0 or less.
+    """
+    for name, value in values.items():
+        if value is not None and value < 1:
+            raise InputError(f"{place + '.' if place else ''}{name} is {value}; it must be at least 1.")
 
 
 def several(heading: str, problems: list[str]) -> InputError:

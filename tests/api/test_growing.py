@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 import random
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tests.api.test_resume import SETTINGS, log_of, steps_logged
+from tests.api.test_resume import SETTINGS, killed_after, log_of, steps_logged
 
 import archgrad
 from archgrad.runs.log import read
@@ -42,12 +38,7 @@ def test_killed_and_resumed_it_grows_the_same(whole: Path, tmp_path: Path) -> No
     after = random.Random(os.getpid()).randint(steps // 2 - 2, steps - 2)  # around the growth and behind it
     words = ", ".join(f"{name}={value!r}" for name, value in WORDS.items())
     code = f"import archgrad; archgrad.search('growing', run={str(run)!r}, {words})"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
-        deadline = time.monotonic() + 240
-        while steps_logged(run) < after and child.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
-        child.send_signal(signal.SIGKILL)
-        assert child.wait() == -signal.SIGKILL, "the search ended before it could be killed"
+    killed_after(after, run, code, patience=240)
     archgrad.search(run=run, resume=True)
     assert (run / "architecture.json").read_bytes() == (whole / "architecture.json").read_bytes()
     assert log_of(run) == log_of(whole)

@@ -50,16 +50,21 @@ def steps_logged(run: Path) -> int:
     return log.read_text().count('"event":"step"') if log.exists() else 0
 
 
+def killed_after(steps: int, run: Path, code: str, patience: float = 120) -> None:
+    """Run a program in a process of its own and kill it as soon as its run has logged so many steps."""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
+        deadline = time.monotonic() + patience
+        while steps_logged(run) < steps and child.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        child.send_signal(signal.SIGKILL)
+        assert child.wait() == -signal.SIGKILL, "the search ended before it could be killed"
+
+
 def test_killed_at_a_random_moment_and_resumed(whole: Path, tmp_path: Path) -> None:
     run, after = tmp_path / "run", random.Random(os.getpid()).randint(1, 10)
     words = f"data='digits', epochs=3, seed=3, settings={SETTINGS!r}, run={str(run)!r}"
     code = f"import archgrad; archgrad.search('darts', {words})"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
-        deadline = time.monotonic() + 120
-        while steps_logged(run) < after and child.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
-        child.send_signal(signal.SIGKILL)
-        assert child.wait() == -signal.SIGKILL, "the search ended before it could be killed"
+    killed_after(after, run, code)
     archgrad.search(run=run, resume=True)
     assert (run / "architecture.json").read_bytes() == (whole / "architecture.json").read_bytes()
     assert log_of(run) == log_of(whole)

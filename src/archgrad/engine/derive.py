@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from archgrad.architecture import Architecture, Cell, Edge
 from archgrad.choices import Choices, Mixing, Progress, Relaxation, Support
 from archgrad.choices.ramp import expected_of
-from archgrad.errors import InputError
+from archgrad.errors import at_least_one
 from archgrad.space.cells import CellSpace, Space
 
 __all__ = ["Derivation", "TopEdges", "architecture_of", "derive", "expected_mixings", "kept", "project", "supports_of"]
@@ -44,8 +44,7 @@ class TopEdges:
     k: int = 2
 
     def __post_init__(self) -> None:
-        if self.k < 1:
-            raise InputError(f"derivation.k is {self.k}; it must be at least 1.")
+        at_least_one("derivation", k=self.k)
 
     def __call__(self, mixing: Mixing, cell: CellSpace) -> Support:
         """Return the support with the best candidate of the k best edges of each node."""

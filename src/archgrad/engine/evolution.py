@@ -15,7 +15,7 @@ import torch
 from archgrad.choices import Mixing, Support
 from archgrad.engine.selection import child_loss, final_expected, held_out, random_cells, standard_rule
 from archgrad.engine.state import SearchState
-from archgrad.errors import InputError
+from archgrad.errors import at_least_one
 from archgrad.space.cells import CellSpace
 
 __all__ = ["Evolution", "evolved", "mutated"]
@@ -112,9 +112,7 @@ class Evolution:
     statistics: int = 4
 
     def __post_init__(self) -> None:
-        for name in ("cells", "population", "sample", "k", "batches", "statistics"):
-            if getattr(self, name) < 1:
-                raise InputError(f"derivation.{name} is {getattr(self, name)}; it must be at least 1.")
+        at_least_one("derivation", **vars(self))
 
     def __call__(self, mixing: Mixing, cell: CellSpace) -> Support:
         """Return what weighs most: the stand-in while the search goes on."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from archgrad import registry
-from archgrad.errors import InputError, unknown
+from archgrad.errors import InputError, at_least_one, unknown
 from archgrad.space.cells import Space
 
 __all__ = ["Growth", "Mode", "Trigger", "on_plateau", "planned_epochs"]
@@ -90,10 +90,7 @@ class Growth:
         for name, allowed in (("trigger", get_args(Trigger)), ("mode", get_args(Mode))):
             if getattr(self, name) not in allowed:
                 raise unknown(name, getattr(self, name), allowed, f"growth.{name}")
-        for name in ("start", "patience", "grace", "every"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"growth.{name} is {value}; it must be at least 1.")
+        at_least_one("growth", start=self.start, patience=self.patience, grace=self.grace, every=self.every)
         if self.limit is not None and self.limit < self.start:
             raise InputError(f"growth.limit is {self.limit}, less than growth.start, which is {self.start}.")
         if not 0 < self.until <= 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args
 
-from archgrad.errors import InputError, unknown
+from archgrad.errors import InputError, at_least_one, unknown
 
 __all__ = ["Always", "Estimator", "Every", "Joint", "Never", "Schedule", "Steps"]
 
@@ -127,8 +127,7 @@ class Every(Schedule):
     choice_share: float = -1.0
 
     def __post_init__(self) -> None:
-        if self.k < 1:
-            raise InputError(f"schedule.k is {self.k}; it must be at least 1.")
+        at_least_one("schedule", k=self.k)
         if self.choice_share < 0:
             self.choice_share = 1.0 / (1.0 + self.k)
 

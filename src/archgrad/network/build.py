@@ -11,7 +11,7 @@ from torch import nn
 
 from archgrad import registry
 from archgrad.architecture import Architecture
-from archgrad.errors import InputError, unknown
+from archgrad.errors import InputError, at_least_one, unknown
 from archgrad.network.image import ImageNetwork
 from archgrad.network.modules import STEMS
 from archgrad.network.recurrent_build import build_recurrent, is_recurrent
@@ -51,10 +51,7 @@ def blueprint(
         InputError: a size is not positive, an unknown stem, the architecture lacks a cell kind that the stack needs, or
             a cell has other inputs than the space's.
     """
-    sizes = {"cells": cells, "channels": channels, "in_channels": in_channels, "classes": classes}
-    for name, value in sizes.items():
-        if value < 1:
-            raise InputError(f"{name} is {value}; it must be at least 1.")
+    at_least_one(cells=cells, channels=channels, in_channels=in_channels, classes=classes)
     if stem not in STEMS:
         raise unknown("stem", stem, STEMS)
     skeleton = registry.get("space", architecture.space).skeleton()

@@ -10,7 +10,7 @@ from torch import nn
 
 from archgrad import registry
 from archgrad.architecture import Architecture
-from archgrad.errors import InputError, unknown
+from archgrad.errors import InputError, at_least_one, unknown
 from archgrad.network.heads import ForecastNetwork
 from archgrad.network.language import LanguageNetwork
 from archgrad.network.recurrent_cells import Recurrence
@@ -53,9 +53,7 @@ def recurrence_blueprint(
     Raises:
         InputError: a size is not positive, or the cell cannot be run over time.
     """
-    for name, value in {"inputs": inputs, "hidden": hidden}.items():
-        if value < 1:
-            raise InputError(f"{name} is {value}; it must be at least 1.")
+    at_least_one(inputs=inputs, hidden=hidden)
     if CELL not in architecture.cells:
         raise InputError(f"The architecture has no cell '{CELL}'; it has {', '.join(architecture.cells)}.")
     cell = architecture.cells[CELL]
@@ -133,9 +131,7 @@ def recurrent_network(
         raise InputError("A language model (tokens=) takes neither horizon= nor inputs=: it reads its own embeddings.")
     if tokens is None and inputs is None:
         raise InputError("A recurrent network needs inputs= (features a step), or tokens= for a language model.")
-    for name, value in {"tokens": tokens, "horizon": horizon, "window": window}.items():
-        if value is not None and value < 1:
-            raise InputError(f"{name} is {value}; it must be at least 1.")
+    at_least_one(tokens=tokens, horizon=horizon, window=window)
     features = hidden if inputs is None else inputs
     core = recurrence_blueprint(
         architecture,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from archgrad.recipes.darts import DARTS
 from archgrad.recipes.recipe import Recipe
 
 __all__ = ["BETA_DARTS"]
@@ -12,13 +13,8 @@ BETA_DARTS = Recipe(
     citation="Ye, Li, Li, Chen, Fan, Ouyang: beta-DARTS: Beta-Decay Regularization for Differentiable Architecture \
 Search. CVPR 2022, arXiv 2203.01665.",
     settings={
-        "space": {"name": "darts", "none": True},
-        "relaxation": {"name": "softmax"},
-        "layout": {"name": "all-engines"},
-        "schedule": {"name": "always"},
-        "hypergradient": {"name": "first-order"},
+        **DARTS.settings,
         "penalties": {"beta-decay": {"name": "beta-decay", "strength": 50.0}},
-        "derivation": {"name": "top-edges", "k": 2},
         "choices": {"decay": 0.0},
     },
 )

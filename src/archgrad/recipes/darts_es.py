@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from archgrad.recipes.darts import DARTS
 from archgrad.recipes.recipe import Recipe
 
 __all__ = ["DARTS_ES"]
@@ -12,12 +13,7 @@ DARTS_ES = Recipe(
     citation="Zela, Elsken, Saikia, Marrakchi, Brox, Hutter: Understanding and Robustifying Differentiable \
 Architecture Search. ICLR 2020, arXiv 1909.09656.",
     settings={
-        "space": {"name": "darts", "none": True},
-        "relaxation": {"name": "softmax"},
-        "layout": {"name": "all-engines"},
-        "schedule": {"name": "always"},
-        "hypergradient": {"name": "first-order"},
-        "derivation": {"name": "top-edges", "k": 2},
+        **DARTS.settings,
         "early_stop": "eigenvalue",
     },
 )

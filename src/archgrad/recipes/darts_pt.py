@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from archgrad.recipes.darts import DARTS
 from archgrad.recipes.recipe import Recipe
 
 __all__ = ["DARTS_PT"]
@@ -12,11 +13,7 @@ DARTS_PT = Recipe(
     citation="Wang, Cheng, Chen, Tang, Hsieh: Rethinking Architecture Selection in Differentiable NAS. ICLR 2021, \
 arXiv 2108.04392.",
     settings={
-        "space": {"name": "darts", "none": True},
-        "relaxation": {"name": "softmax"},
-        "layout": {"name": "all-engines"},
-        "schedule": {"name": "always"},
-        "hypergradient": {"name": "first-order"},
+        **DARTS.settings,
         "derivation": {"name": "darts-pt", "k": 2, "tune": 0.1},
     },
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from archgrad.errors import InputError
 from archgrad.network.heads import ForecastEnds
+from archgrad.recipes.recurrent_core import recurrent_core
 from archgrad.runs.config import SearchConfig
 from archgrad.space.form import Form
-from archgrad.supernet.recurrent import RecurrentSupernet
 from archgrad.supernet.recurrent_forecast import ForecastSupernet
 from archgrad.tasks.windows import SeriesData
 
@@ -45,16 +45,4 @@ def forecast_supernet(config: SearchConfig, form: Form, ends: ForecastEnds, step
         ends: what stands before and behind the cell.
         steps: time steps of a window; no weight depends on it.
     """
-    settings = config.supernet
-    core = RecurrentSupernet(
-        form.space,
-        inputs=len(ends.mean),
-        hidden=form.width,
-        steps=steps,
-        evaluation=settings.evaluation,
-        node_norm=settings.node_norm is not False,
-        dropout_input=settings.dropout_input,
-        dropout_hidden=settings.dropout_hidden,
-        young=form.young_nodes,
-    )
-    return ForecastSupernet(core, ends)
+    return ForecastSupernet(recurrent_core(config, form, len(ends.mean), steps), ends)

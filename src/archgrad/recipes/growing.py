@@ -6,7 +6,7 @@ The composition around the growth is DARTS' own, first order; when and how far c
 
 from __future__ import annotations
 
-from archgrad.recipes.darts import SENTENCE
+from archgrad.recipes.darts import DARTS
 from archgrad.recipes.recipe import Recipe
 
 __all__ = ["GROWING", "GROWING_PRUNE", "RECURRENT_START"]
@@ -25,12 +25,12 @@ GROWING = Recipe(
     name="growing",
     summary="growing DARTS: the cell grows from small to full size while it is searched, one derivation at the end",
     citation=CITATION,
-    settings={**SENTENCE, "hypergradient": {"name": "first-order"}, "growth": {**GROWTH, "mode": "grow-then-prune"}},
+    settings={**DARTS.settings, "growth": {**GROWTH, "mode": "grow-then-prune"}},
 )
 
 GROWING_PRUNE = Recipe(
     name="growing-prune",
     summary="growing DARTS: each growth first fixes the older nodes' edges, and only the new node is searched",
     citation=CITATION,
-    settings={**SENTENCE, "hypergradient": {"name": "first-order"}, "growth": {**GROWTH, "mode": "grow-and-prune"}},
+    settings={**DARTS.settings, "growth": {**GROWTH, "mode": "grow-and-prune"}},
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from archgrad.errors import InputError
 from archgrad.network.language import LanguageEnds
+from archgrad.recipes.recurrent_core import recurrent_core
 from archgrad.runs.config import SearchConfig
 from archgrad.space.form import Form
-from archgrad.supernet.recurrent import RecurrentSupernet
 from archgrad.supernet.recurrent_language import LanguageSupernet
 from archgrad.tasks.text_streams import TextData
 
@@ -48,17 +48,6 @@ def language_supernet(
         vocabulary: a number that tells vocabularies apart.
     """
     settings = config.supernet
-    core = RecurrentSupernet(
-        form.space,
-        inputs=form.width,
-        hidden=form.width,
-        steps=steps,
-        evaluation=settings.evaluation,
-        node_norm=settings.node_norm is not False,
-        dropout_input=settings.dropout_input,
-        dropout_hidden=settings.dropout_hidden,
-        young=form.young_nodes,
-    )
     ends = LanguageEnds(
         tokens,
         form.width,
@@ -67,4 +56,4 @@ def language_supernet(
         slowness=settings.slowness,
         activation=settings.activation,
     )
-    return LanguageSupernet(core, ends, vocabulary)
+    return LanguageSupernet(recurrent_core(config, form, form.width, steps), ends, vocabulary)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from archgrad.recipes.darts import DARTS
 from archgrad.recipes.recipe import Recipe
 
 __all__ = ["SDARTS_RS"]
@@ -12,12 +13,7 @@ SDARTS_RS = Recipe(
     citation="Chen, Hsieh: Stabilizing Differentiable Architecture Search via Perturbation-based Regularization. \
 ICML 2020, arXiv 2002.05283.",
     settings={
-        "space": {"name": "darts", "none": True},
-        "relaxation": {"name": "softmax"},
-        "layout": {"name": "all-engines"},
-        "schedule": {"name": "always"},
-        "hypergradient": {"name": "first-order"},
-        "derivation": {"name": "top-edges", "k": 2},
+        **DARTS.settings,
         "perturbation": {"name": "random", "start": 0.03, "end": 0.3},
     },
 )

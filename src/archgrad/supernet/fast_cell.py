@@ -17,7 +17,7 @@ from archgrad.choices.mixing import Mixing
 from archgrad.supernet import reference
 from archgrad.supernet.leaving_collect import Collected, Group
 from archgrad.supernet.plan import Plan, Row
-from archgrad.supernet.reference import path_masks
+from archgrad.supernet.reference import closed, path_masks
 from archgrad.supernet.storage import CellStorage
 
 __all__ = ["evaluate_cell"]
@@ -79,10 +79,7 @@ def evaluate_cell(
 
     for source in range(len(inputs) + len(norms)):
         if source >= len(inputs):
-            total = totals.pop(source, None)
-            if total is None:
-                total = torch.zeros_like(inputs[0][:, :, ::stride, ::stride])
-            states.append(norms[source - len(inputs)](total))
+            states.append(closed(totals.pop(source, None), norms[source - len(inputs)], inputs[0], stride))
         targets, groups = groups_of(plan, source, rows, candidates)
         if not groups:
             continue

@@ -20,7 +20,7 @@ from archgrad.choices.mixing import Mixing
 from archgrad.network.modules import Convolution, Pool
 from archgrad.space.cells import CellSpace
 from archgrad.supernet.plan import Plan, Row
-from archgrad.supernet.reference import path_masks
+from archgrad.supernet.reference import closed, path_masks
 from archgrad.supernet.storage import Bank, CellStorage, StackedBank
 
 __all__ = ["evaluate_cell", "suits"]
@@ -48,10 +48,7 @@ def evaluate_cell(
     of_row = {row: index for index, row in enumerate(plan.rows)}
     for source in range(len(inputs) + len(norms)):
         if source >= len(inputs):
-            total = totals.pop(source, None)
-            if total is None:
-                total = torch.zeros_like(inputs[0][:, :, ::stride, ::stride])
-            states.append(norms[source - len(inputs)](total))
+            states.append(closed(totals.pop(source, None), norms[source - len(inputs)], inputs[0], stride))
         x, positive = states[source], None
         for operation, rows in _leaving(plan, source):
             bank = storage.bank(source, operation)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from archgrad.choices.mixing import Mixing
-from archgrad.errors import InputError, unknown
+from archgrad.errors import InputError, at_least_one, unknown
 from archgrad.network.image import entrances
 from archgrad.network.modules import STEMS
 from archgrad.network.residual import LastNorm
@@ -146,16 +146,9 @@ class ImageSupernet(nn.Module):
             raise unknown("stem", stem, STEMS)
         if space.skeleton.form != "stack":
             raise InputError(f"The space {space.name} is for sequences; images need another, such as darts.")
-        sizes = {
-            "cells": cells,
-            "channels": channels,
-            "in_channels": in_channels,
-            "classes": classes,
-            "partial": partial,
-        }
-        for name, value in sizes.items():
-            if value < 1:
-                raise InputError(f"supernet.{name} is {value}; it must be at least 1.")
+        at_least_one(
+            "supernet", cells=cells, channels=channels, in_channels=in_channels, classes=classes, partial=partial
+        )
         if channels % partial:
             raise InputError(f"supernet.channels is {channels}, which supernet.partial={partial} does not divide.")
         self.space, self.drop_path, self.stem_name = space, drop_path, stem

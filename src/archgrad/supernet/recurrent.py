@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from archgrad.choices.mixing import Mixing
-from archgrad.errors import InputError, unknown
+from archgrad.errors import InputError, at_least_one, unknown
 from archgrad.network.recurrent import (
     SequenceNorm,
     bounded,
@@ -205,9 +205,7 @@ class RecurrentSupernet(nn.Module):
             raise unknown("evaluation", evaluation, EVALUATIONS)
         if space.skeleton.form != "time":
             raise InputError(f"The space {space.name} holds no recurrent cell; take darts-rnn or two-input-rnn.")
-        for name, value in {"inputs": inputs, "hidden": hidden, "steps": steps}.items():
-            if value < 1:
-                raise InputError(f"supernet.{name} is {value}; it must be at least 1.")
+        at_least_one("supernet", inputs=inputs, hidden=hidden, steps=steps)
         self.space, self.hidden, self.inputs = space, hidden, inputs
         self.dropout_input, self.dropout_hidden = dropout_input, dropout_hidden
         self.layers = space.skeleton.layers(steps, hidden)

@@ -32,6 +32,18 @@ def path_masks(plan: Plan, drop: float, like: Tensor) -> Tensor | None:
     return like.new_empty(len(plan.rows), len(like)).bernoulli_(1.0 - drop).div_(1.0 - drop)
 
 
+def closed(total: Tensor | None, norm: Callable[[Tensor], Tensor], like: Tensor, stride: int) -> Tensor:
+    """Return a node's state of its sum; a node without any term is zeros of the right shape.
+
+    Args:
+        total: the sum, [N, C, H, W], if there are terms.
+        norm: applied to the sum.
+        like: an input of the cell.
+        stride: of the cell.
+    """
+    return norm(torch.zeros_like(like[:, :, ::stride, ::stride]) if total is None else total)
+
+
 def evaluate_cell(
     plan: Plan,
     storage: CellStorage,
@@ -71,7 +83,5 @@ def evaluate_cell(
                     feature = feature * mask_of[row][:, None, None, None]
                 term = weights[row.edge][row.candidate] * feature
                 total = term if total is None else total + term
-            if total is None:
-                total = torch.zeros_like(inputs[0][:, :, ::stride, ::stride])
-            states.append(norm(total))
+            states.append(closed(total, norm, inputs[0], stride))
     return states[len(inputs) :]

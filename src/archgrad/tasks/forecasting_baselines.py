@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -16,11 +15,11 @@ from torch.nn import functional as F
 
 from archgrad.errors import InputError
 from archgrad.network.heads import ForecastEnds
+from archgrad.tasks.equal_size import MeasuredBaseline, units_for
 from archgrad.tasks.forecasting import ForecastTask
 from archgrad.tasks.windows import SeriesData
 
 __all__ = [
-    "ForecastBaseline",
     "GatedForecaster",
     "LinearForecaster",
     "fit_network",
@@ -37,38 +36,21 @@ Forecaster = Callable[[Tensor], Tensor]
 """Windows [N, T, F] -> forecasts [N, horizon, targets], in the data's units."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ForecastBaseline:
-    """How well a baseline did.
-
-    Attributes:
-        name: what it is, in words.
-        metrics: of the test part, as :meth:`archgrad.tasks.forecasting.ForecastTask.evaluate` names them.
-        parameters: numbers that training sets.
-        seconds: wall-clock time of its training.
-    """
-
-    name: str
-    metrics: dict[str, float]
-    parameters: int
-    seconds: float
-
-
 def measure(
     name: str, forecaster: Forecaster, data: SeriesData, parameters: int = 0, seconds: float = 0.0
-) -> ForecastBaseline:
+) -> MeasuredBaseline:
     """Return a forecaster's metrics on the test part."""
     task = ForecastTask([data.std[target] for target in data.targets])
     metrics = task.evaluate(forecaster, data.once("test"))
-    return ForecastBaseline(name=name, metrics=metrics, parameters=parameters, seconds=seconds)
+    return MeasuredBaseline(name=name, metrics=metrics, parameters=parameters, seconds=seconds)
 
 
-def last_value(data: SeriesData) -> ForecastBaseline:
+def last_value(data: SeriesData) -> MeasuredBaseline:
     """Forecast that everything stays as it is."""
     return measure("last value", repeats_last(data), data)
 
 
-def seasonal_naive(data: SeriesData) -> ForecastBaseline:
+def seasonal_naive(data: SeriesData) -> MeasuredBaseline:
     """Forecast what was seen one season before.
 
     Raises:
@@ -95,7 +77,7 @@ def repeats_season(data: SeriesData) -> Forecaster:
     return lambda x: x[:, rows][:, :, list(data.targets)]
 
 
-def vector_autoregression(data: SeriesData, orders: Sequence[int] = (1, 2, 4, 8)) -> ForecastBaseline:
+def vector_autoregression(data: SeriesData, orders: Sequence[int] = (1, 2, 4, 8)) -> MeasuredBaseline:
     """Fit statsmodels' VAR on the standardised rows outside the test part; the order by the Bayesian criterion.
 
     Args:
@@ -194,16 +176,12 @@ def gated_of_size(data: SeriesData, kind: Literal["lstm", "gru"], parameters: in
         with torch.device("meta"):
             return count(GatedForecaster(data, kind, hidden))
 
-    hidden = 1
-    while size(hidden + 1) <= parameters:
-        hidden += 1
-    best = min((hidden, hidden + 1), key=lambda units: abs(size(units) - parameters))
-    return GatedForecaster(data, kind, best)
+    return GatedForecaster(data, kind, units_for(parameters, size))
 
 
 def fit_network(
     name: str, network: nn.Module, data: SeriesData, *, steps: int, rate: float = 1e-3, clip: float = 1.0
-) -> ForecastBaseline:
+) -> MeasuredBaseline:
     """Train a forecaster with Adam and a cosine to 0 on the part ``train``, and test it.
 
     Args:

@@ -8,42 +8,25 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from archgrad.errors import InputError
 from archgrad.network.language import LanguageNetwork
 from archgrad.network.training import TrainState, train_network
 from archgrad.runs.settings import TrainSettings
+from archgrad.tasks.equal_size import MeasuredBaseline, units_for
 from archgrad.tasks.language import LanguageTask, perplexity
 from archgrad.tasks.text_streams import TextData
 
-__all__ = ["LanguageBaseline", "fit_language_model", "lstm_of_size", "lstm_parameters", "unigram"]
+__all__ = ["fit_language_model", "lstm_of_size", "lstm_parameters", "unigram"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class LanguageBaseline:
-    """How well a baseline did.
-
-    Attributes:
-        name: what it is, in words.
-        metrics: of the test part, as :meth:`archgrad.tasks.language.LanguageTask.evaluate` names them.
-        parameters: numbers that training sets.
-        seconds: wall-clock time of its training.
-    """
-
-    name: str
-    metrics: dict[str, float]
-    parameters: int
-    seconds: float
-
-
-def unigram(data: TextData) -> LanguageBaseline:
+def unigram(data: TextData) -> MeasuredBaseline:
     """Return what the frequencies of tokens alone are worth: p = (count + 1) / (all + vocabulary), context unseen."""
     scores = data.log_frequencies("train").double()
     loss = float(-scores[data.tokens("test")].mean())
     metrics = {"loss": loss, "perplexity": perplexity(loss), "bits": loss / math.log(2)}
-    return LanguageBaseline(name="unigram", metrics=metrics, parameters=len(scores), seconds=0.0)
+    return MeasuredBaseline(name="unigram", metrics=metrics, parameters=len(scores), seconds=0.0)
 
 
 def lstm_parameters(tokens: int, hidden: int) -> int:
@@ -59,17 +42,14 @@ def lstm_of_size(tokens: int, parameters: int, **rest: Any) -> LanguageNetwork:
         parameters: of the network that it is compared with, embeddings counted.
         **rest: ``dropout_input``, ``dropout_embedding``, ``dropout_output``, ``slowness``, ``activation``, ``window``.
     """
-    hidden = 1
-    while lstm_parameters(tokens, hidden + 1) <= parameters:
-        hidden += 1
-    best = min((hidden, hidden + 1), key=lambda units: abs(lstm_parameters(tokens, units) - parameters))
+    best = units_for(parameters, lambda units: lstm_parameters(tokens, units))
     core = {"lstm": True, "inputs": best, "hidden": best, "dropout_input": rest.pop("dropout_input", 0.0)}
     return LanguageNetwork({"kind": "language", "recurrence": core, "tokens": tokens, **rest})
 
 
 def fit_language_model(
     name: str, network: LanguageNetwork, data: TextData, settings: TrainSettings, *, steps: int | None = None
-) -> LanguageBaseline:
+) -> MeasuredBaseline:
     """Train any language model as ``archgrad train`` does, and measure it on the test part.
 
     Args:
@@ -96,4 +76,4 @@ def fit_language_model(
     found = state.result.eval()
     metrics = task.evaluate(state.kind.measured(found), data.once("test"))
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    return LanguageBaseline(name=name, metrics=metrics, parameters=parameters, seconds=seconds)
+    return MeasuredBaseline(name=name, metrics=metrics, parameters=parameters, seconds=seconds)
