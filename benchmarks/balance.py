@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 import archgrad
-from archgrad.engine.derive import expected_mixings
+from archgrad.engine.derivations.derive import expected_mixings
 from archgrad.engine.monitor import PARAMETER_FREE
 from archgrad.engine.state import SearchState
 

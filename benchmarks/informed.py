@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from archgrad.engine.informed import MULTIPLIER
+from archgrad.engine.schedules.informed import MULTIPLIER
 from archgrad.errors import InputError
 from archgrad.reporting.record import read_record
 

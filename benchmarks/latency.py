@@ -18,7 +18,7 @@ import torch
 
 import archgrad
 from archgrad.choices import Choices, Progress, Softmax
-from archgrad.engine.derive import TopEdges, derive
+from archgrad.engine.derivations.derive import TopEdges, derive
 from archgrad.network.build import blueprint
 from archgrad.network.latency import LatencyTable, network_latency
 from archgrad.tasks.data import find_device

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from archgrad import registry
-from archgrad.engine.schedule import Never
+from archgrad.engine.schedules.schedule import Never
 from archgrad.errors import InputError
 
 
@@ -40,7 +40,7 @@ def test_unknown_names_show_the_nearest_and_all() -> None:
 
 def test_users_register_objects_or_places() -> None:
     registry.register("schedule", "rarely", Never)
-    registry.register("schedule", "by-name", "archgrad.engine.schedule:Every")
+    registry.register("schedule", "by-name", "archgrad.engine.schedules.schedule:Every")
     assert registry.get("schedule", "rarely") is Never
     assert registry.get("schedule", "by-name").__name__ == "Every"
     assert "rarely" in registry.names("schedule")

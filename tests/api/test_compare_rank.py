@@ -12,7 +12,7 @@ import torch
 
 import archgrad
 from archgrad.api.compare_rank import correlations, judged_cells, random_cells
-from archgrad.engine.ranking import support_of_cell
+from archgrad.engine.derivations.ranking import support_of_cell
 from archgrad.errors import InputError
 from archgrad.network.image import ImageNetwork
 from archgrad.runs.log import read

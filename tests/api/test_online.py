@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import archgrad
-from archgrad.engine.online import Watch
+from archgrad.engine.growing.online import Watch
 from archgrad.runs.log import read
 
 SETTINGS: dict[str, Any] = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from benchmarks.informed import measured
-from tests.engine.test_informed import noisy, played
+from tests.engine.schedules.test_informed import noisy, played
 
-from archgrad.engine.informed import Informed
+from archgrad.engine.schedules.informed import Informed
 from archgrad.errors import InputError
 
 

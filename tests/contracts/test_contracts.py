@@ -21,7 +21,7 @@ import archgrad
 from archgrad import registry
 from archgrad.api.settings import search_config
 from archgrad.choices import Choices, ChoiceTable, Concrete, Mixing, Progress, Softmax, Support
-from archgrad.engine.derive import architecture_of
+from archgrad.engine.derivations.derive import architecture_of
 from archgrad.engine.hypergradient import InnerStep
 from archgrad.engine.update import Streams, Update, update
 from archgrad.recipes.compatible import incompatible

@@ -11,19 +11,19 @@ from torch import Tensor, nn
 
 from archgrad import space
 from archgrad.choices import Choices, Relaxation, Softmax
-from archgrad.engine.derive import TopEdges, expected_mixings, project
-from archgrad.engine.growth import Growth
+from archgrad.engine.derivations.derive import TopEdges, expected_mixings, project
+from archgrad.engine.growing.growth import Growth
 from archgrad.engine.hypergradient import FirstOrder
 from archgrad.engine.mixings import layer_mixings, transit_mixings
-from archgrad.engine.schedule import Always
+from archgrad.engine.schedules.schedule import Always
 from archgrad.engine.state import Blueprint, Parts, SearchState
 from archgrad.network.heads import ForecastEnds
 from archgrad.runs.settings import ChoiceSettings, WeightSettings
 from archgrad.space.form import Form
 from archgrad.supernet import AllEngines, ImageSupernet
 from archgrad.supernet.image import MixedCell, frozen_statistics
-from archgrad.supernet.recurrent import MixedRecurrentCell, RecurrentSupernet
-from archgrad.supernet.recurrent_forecast import ForecastSupernet
+from archgrad.supernet.recurrent.forecast import ForecastSupernet
+from archgrad.supernet.recurrent.supernet import MixedRecurrentCell, RecurrentSupernet
 
 NONE_AND_FOUR = ("none", "max_pool_3x3", "skip_connect", "sep_conv_3x3")
 

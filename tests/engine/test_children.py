@@ -12,7 +12,7 @@ from tests.engine.toys import toy_state
 from archgrad.choices import Concrete, Mixing
 from archgrad.engine import ArgmaxPerEdge, Joint, NonZero, TopEdges
 from archgrad.engine.children import children, random_child, shuffled
-from archgrad.engine.derive import expected_mixings
+from archgrad.engine.derivations.derive import expected_mixings
 from archgrad.engine.update import Streams, update
 from archgrad.space.cells import CellSpace
 

@@ -14,7 +14,7 @@ from torch.func import functional_call
 
 from archgrad.choices import Progress, Softmax
 from archgrad.engine.curvature import choice_curvature, choice_hessian, largest_eigenvalue, smoothed, stopping_epoch
-from archgrad.engine.selection import held_out
+from archgrad.engine.derivations.selection import held_out
 from archgrad.supernet.image import frozen_statistics
 
 

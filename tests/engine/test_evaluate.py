@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from archgrad.choices import Mixing, full_support
-from archgrad.engine.derive import derive
+from archgrad.engine.derivations.derive import derive
 from archgrad.engine.evaluate import (
     child_metrics,
     child_mixings,

@@ -10,16 +10,16 @@ import torch
 
 from archgrad import space
 from archgrad.choices import Choices, Softmax
-from archgrad.engine.derive import TopEdges
+from archgrad.engine.derivations.derive import TopEdges
 from archgrad.engine.hypergradient import FirstOrder, Hypergradient, Unrolled
-from archgrad.engine.schedule import Always, Joint
+from archgrad.engine.schedules.schedule import Always, Joint
 from archgrad.engine.state import Parts, SearchState
 from archgrad.engine.update import Streams, update
 from archgrad.network.language import LanguageEnds
 from archgrad.runs.settings import ChoiceSettings, WeightSettings
 from archgrad.supernet import AllEngines
-from archgrad.supernet.recurrent import RecurrentSupernet
-from archgrad.supernet.recurrent_language import LanguageSupernet
+from archgrad.supernet.recurrent.language import LanguageSupernet
+from archgrad.supernet.recurrent.supernet import RecurrentSupernet
 from archgrad.tasks.language import LanguageTask
 from archgrad.tasks.text import RawText
 from archgrad.tasks.text_streams import TextData

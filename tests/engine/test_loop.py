@@ -12,11 +12,11 @@ from tests.engine.toys import NoisySoftmax, ToyData, toy_state
 
 from archgrad.architecture import Architecture
 from archgrad.choices import Progress
-from archgrad.engine.derive import derive
+from archgrad.engine.derivations.derive import derive
 from archgrad.engine.evaluate import child_metrics, child_mixings, supernet_metrics
 from archgrad.engine.hypergradient import Unrolled
 from archgrad.engine.loop import Emit, SearchStoppedError, run_search
-from archgrad.engine.schedule import Never
+from archgrad.engine.schedules.schedule import Never
 from archgrad.engine.state import Batch, SearchState
 from archgrad.errors import NotFiniteError
 

@@ -8,7 +8,7 @@ import torch
 from tests.engine.toys import NoisySoftmax, next_update, toy_state
 
 from archgrad.choices import Choices, Progress, Softmax
-from archgrad.engine.derive import TopEdges, expected_mixings, project
+from archgrad.engine.derivations.derive import TopEdges, expected_mixings, project
 from archgrad.engine.mixings import draw_noise, layer_mixings, transit_mixings
 from archgrad.space.darts import DartsSpace
 from archgrad.supernet import Seat

@@ -24,7 +24,7 @@ from archgrad.engine.monitor import (
     parameter_free_share,
     stable_since,
 )
-from archgrad.engine.schedule import Always, Every, Joint, Never
+from archgrad.engine.schedules.schedule import Always, Every, Joint, Never
 from archgrad.engine.update import Streams, update
 from archgrad.published import published
 

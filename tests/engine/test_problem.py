@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from archgrad.choices import Mixing
-from archgrad.engine.derive import TopEdges
+from archgrad.engine.derivations.derive import TopEdges
 from archgrad.engine.hypergradient import FirstOrder, Hypergradient, Unrolled
 from archgrad.engine.state import SearchState
 from archgrad.supernet.image import ImageSupernet

@@ -14,21 +14,21 @@ from torch.nn import functional as F
 
 from archgrad import registry, space
 from archgrad.choices import Choices, Relaxation, Softmax
-from archgrad.engine.derive import TopEdges
+from archgrad.engine.derivations.derive import TopEdges
 from archgrad.engine.evaluate import child_metrics, child_mixings
 from archgrad.engine.hypergradient import FirstOrder, Hypergradient, Unrolled
 from archgrad.engine.loop import run_search
-from archgrad.engine.penalty import Penalty
-from archgrad.engine.proximity import Proximity
-from archgrad.engine.schedule import Always
+from archgrad.engine.penalties.penalty import Penalty
+from archgrad.engine.penalties.proximity import Proximity
+from archgrad.engine.schedules.schedule import Always
 from archgrad.engine.state import Batch, Parts, SearchState
 from archgrad.engine.update import Streams, update
 from archgrad.network.heads import ForecastEnds
 from archgrad.runs.parts import build_part
 from archgrad.runs.settings import ChoiceSettings, WeightSettings
 from archgrad.supernet import AllEngines
-from archgrad.supernet.recurrent import RecurrentSupernet
-from archgrad.supernet.recurrent_forecast import ForecastSupernet
+from archgrad.supernet.recurrent.forecast import ForecastSupernet
+from archgrad.supernet.recurrent.supernet import RecurrentSupernet
 
 SPACES = ("darts-rnn", "two-input-rnn")
 

@@ -10,7 +10,7 @@ from tests.engine.toys import NoisySoftmax, ToyData, next_update, toy_state
 from torch import Tensor
 
 from archgrad.choices import ChoiceTable
-from archgrad.engine.schedule import Never, Schedule, Steps
+from archgrad.engine.schedules.schedule import Never, Schedule, Steps
 from archgrad.engine.state import Batch, SearchState
 from archgrad.engine.update import Streams, update
 from archgrad.errors import NotFiniteError

@@ -13,11 +13,11 @@ from archgrad.choices import Choices, ChoiceTable, Mixing, Progress, Relaxation,
 from archgrad.choices.mixing import support_of
 from archgrad.choices.softmax import softmax_weights
 from archgrad.choices.table import as_table
-from archgrad.engine.derive import Derivation, TopEdges
+from archgrad.engine.derivations.derive import Derivation, TopEdges
 from archgrad.engine.hypergradient import FirstOrder, Hypergradient
-from archgrad.engine.penalty import Penalty, View
+from archgrad.engine.penalties.penalty import Penalty, View
 from archgrad.engine.perturbation import Perturbation
-from archgrad.engine.schedule import Always, Schedule
+from archgrad.engine.schedules.schedule import Always, Schedule
 from archgrad.engine.state import Batch, Parts, SearchState
 from archgrad.engine.update import Streams, Update
 from archgrad.runs.settings import ChoiceSettings, WeightSettings

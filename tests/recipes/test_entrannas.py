@@ -12,9 +12,9 @@ from torch import Tensor
 import archgrad
 from archgrad.api.settings import search_config
 from archgrad.choices import Choices, Mixing, Progress, Sparse
-from archgrad.engine.derive import architecture_of, expected_mixings, project
+from archgrad.engine.derivations.derive import architecture_of, expected_mixings, project
+from archgrad.engine.derivations.nonzero import NonZero
 from archgrad.engine.mixings import transit_mixings
-from archgrad.engine.nonzero import NonZero
 from archgrad.engine.problem import SearchProblem
 from archgrad.engine.update import Streams, update
 from archgrad.recipes.assemble import Assembled

@@ -12,10 +12,10 @@ import archgrad
 from archgrad import registry, space
 from archgrad.api.settings import search_config
 from archgrad.choices import Mixing
-from archgrad.engine.admm import admm_copy
-from archgrad.engine.argmax import ArgmaxPerEdge
-from archgrad.engine.derive import TopEdges, kept
-from archgrad.engine.nonzero import NonZero
+from archgrad.engine.derivations.argmax import ArgmaxPerEdge
+from archgrad.engine.derivations.derive import TopEdges, kept
+from archgrad.engine.derivations.nonzero import NonZero
+from archgrad.engine.penalties.admm import admm_copy
 from archgrad.recipes.nasbench201 import STAND_INS, replaced_rule
 from archgrad.space.nasbench201_strings import read_string, write_string
 from archgrad.supernet.inherit import inherit

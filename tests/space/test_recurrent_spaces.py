@@ -10,8 +10,8 @@ import torch
 
 from archgrad import space
 from archgrad.choices import Choices, Progress, Softmax
-from archgrad.engine.derive import TopEdges, architecture_of, derive, expected_mixings, project
-from archgrad.engine.nonzero import NonZero
+from archgrad.engine.derivations.derive import TopEdges, architecture_of, derive, expected_mixings, project
+from archgrad.engine.derivations.nonzero import NonZero
 from archgrad.errors import InputError
 
 

@@ -21,7 +21,7 @@ from archgrad.space.darts import DartsSpace
 from archgrad.space.darts_rnn import DartsRnnSpace
 from archgrad.supernet import ImageSupernet
 from archgrad.supernet.memory import saved_bytes
-from archgrad.supernet.recurrent import RecurrentSupernet
+from archgrad.supernet.recurrent.supernet import RecurrentSupernet
 
 TABLE = {
     # step: (kernels launched, views made, bytes kept for the backward)

@@ -10,7 +10,7 @@ from torch import nn
 
 from archgrad.architecture import Architecture
 from archgrad.choices.mixing import Mixing, support_of
-from archgrad.engine.derive import architecture_of
+from archgrad.engine.derivations.derive import architecture_of
 from archgrad.errors import InputError
 from archgrad.published import published
 from archgrad.space.cells import Space

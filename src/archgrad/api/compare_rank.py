@@ -43,7 +43,7 @@ def judged_cells(state: Any, table: CellTable, count: int) -> dict[str, Any]:
         table: from which the cells are drawn; its figures have no part in this.
         count: cells.
     """
-    from archgrad.engine.ranking import judge_cells
+    from archgrad.engine.derivations.ranking import judge_cells
 
     strings = random_cells(table, count)
     metrics = judge_cells(state, [read_string(text) for text in strings])

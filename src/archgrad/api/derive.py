@@ -10,8 +10,8 @@ from archgrad.api.derive_best import best_epoch
 from archgrad.api.settings import dotted
 from archgrad.architecture import Architecture
 from archgrad.choices import Progress
-from archgrad.engine.derive import derive as derive_cells
-from archgrad.engine.selection import Selects
+from archgrad.engine.derivations.derive import derive as derive_cells
+from archgrad.engine.derivations.selection import Selects
 from archgrad.errors import InputError, RunError
 from archgrad.recipes.assemble import describe, make_choices
 from archgrad.recipes.compatible import check_compatible

@@ -18,8 +18,8 @@ from archgrad.api.recorder import peak_memory_mb
 from archgrad.api.search import open_run
 from archgrad.api.settings import load_plugin
 from archgrad.architecture import Architecture
-from archgrad.engine.derive import derive
-from archgrad.engine.online import Prequential, Watch, growth_clock, run_online
+from archgrad.engine.derivations.derive import derive
+from archgrad.engine.growing.online import Prequential, Watch, growth_clock, run_online
 from archgrad.engine.state import SearchState
 from archgrad.errors import InputError
 from archgrad.recipes.assemble import Assembled, describe

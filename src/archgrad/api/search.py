@@ -15,11 +15,11 @@ from archgrad.api.settings import load_plugin, search_config, search_layers
 from archgrad.architecture import Architecture
 from archgrad.choices import Mixing
 from archgrad.engine.curvature import stopping_epoch
-from archgrad.engine.derive import architecture_of, supports_of
+from archgrad.engine.derivations.derive import architecture_of, supports_of
+from archgrad.engine.derivations.selection import Selects, decided, final_expected
 from archgrad.engine.evaluate import child_metrics, supernet_metrics
 from archgrad.engine.loop import SearchStoppedError, run_search
 from archgrad.engine.mixings import transit_mixings
-from archgrad.engine.selection import Selects, decided, final_expected
 from archgrad.engine.state import SearchState
 from archgrad.engine.update import NotFiniteError
 from archgrad.errors import InputError

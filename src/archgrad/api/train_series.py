@@ -15,8 +15,8 @@ from archgrad.network.recurrent_build import recurrent_network
 from archgrad.processes import Processes
 from archgrad.recipes.forecasting import forecast_supernet
 from archgrad.runs.config import SearchConfig
-from archgrad.supernet.recurrent_forecast import ForecastSupernet
-from archgrad.supernet.recurrent_inherit import inherit_forecaster
+from archgrad.supernet.recurrent.forecast import ForecastSupernet
+from archgrad.supernet.recurrent.inherit import inherit_forecaster
 from archgrad.tasks.windows import SeriesData
 
 __all__ = ["fresh_forecaster", "refuse_image_settings", "searched_forecaster", "series_data"]

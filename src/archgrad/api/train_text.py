@@ -16,8 +16,8 @@ from archgrad.network.recurrent_build import recurrent_network
 from archgrad.processes import Processes
 from archgrad.recipes.language import language_supernet
 from archgrad.runs.config import SearchConfig
-from archgrad.supernet.language_inherit import inherit_language_model
-from archgrad.supernet.recurrent_language import LanguageSupernet
+from archgrad.supernet.recurrent.language import LanguageSupernet
+from archgrad.supernet.recurrent.language_inherit import inherit_language_model
 from archgrad.tasks.text_streams import TextData
 
 __all__ = ["fresh_language_model", "noted_vocabulary", "searched_language_model", "text_data"]

@@ -13,7 +13,7 @@ import torch
 
 from archgrad.choices import Mixing
 from archgrad.choices.mixing import support_of
-from archgrad.engine.derive import expected_mixings, project
+from archgrad.engine.derivations.derive import expected_mixings, project
 from archgrad.engine.evaluate import (
     DRAWS,
     STATISTICS_BATCHES,

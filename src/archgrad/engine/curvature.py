@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from archgrad.engine.derivations.selection import held_out
 from archgrad.engine.problem import SearchProblem
-from archgrad.engine.selection import held_out
 from archgrad.engine.state import SearchState
 from archgrad.supernet.image import by_reference
 

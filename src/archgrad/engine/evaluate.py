@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from archgrad.choices import Mixing, Progress
-from archgrad.engine.derive import expected_mixings, project
+from archgrad.engine.derivations.derive import expected_mixings, project
 from archgrad.engine.mixings import draw_noise, layer_mixings, transit_mixings
 from archgrad.engine.state import Batch, SearchState
 from archgrad.network.carried import handed_on, state_of

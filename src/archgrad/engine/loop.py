@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from archgrad.engine.derive import derive, expected_mixings, project
+from archgrad.engine.derivations.derive import derive, expected_mixings, project
 from archgrad.engine.evaluate import child_metrics, child_mixings, supernet_metrics
-from archgrad.engine.growing import grow
+from archgrad.engine.growing.extension import grow
 from archgrad.engine.monitor import choice_steps, monitor
 from archgrad.engine.state import SearchState
 from archgrad.engine.sums import Sums

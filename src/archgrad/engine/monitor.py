@@ -10,7 +10,7 @@ import torch
 
 from archgrad.architecture import Architecture
 from archgrad.choices import Mixing, Support
-from archgrad.engine.proximity import distance
+from archgrad.engine.penalties.proximity import distance
 
 __all__ = [
     "choice_steps",

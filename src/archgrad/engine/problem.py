@@ -17,11 +17,11 @@ from torch.func import functional_call
 
 from archgrad.choices import Mixing
 from archgrad.engine.credit import Credits, added_credits, score_function_gradient
-from archgrad.engine.derive import expected_mixings, project
+from archgrad.engine.derivations.derive import expected_mixings, project
 from archgrad.engine.hypergradient import InnerStep, Level
 from archgrad.engine.mixings import draw_noise, layer_mixings, transit_mixings
-from archgrad.engine.penalty import View
-from archgrad.engine.schedule import Estimator
+from archgrad.engine.penalties.penalty import View
+from archgrad.engine.schedules.schedule import Estimator
 from archgrad.engine.state import LEVEL_PARTS, Batch, SearchState
 from archgrad.network.carried import handed_on, penalty_of, state_of
 from archgrad.processes import average_gradients

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from archgrad.choices import Choices, Progress, Relaxation
-from archgrad.engine.derive import Derivation
-from archgrad.engine.growing import Growing, rebuild
-from archgrad.engine.growth import Growth
+from archgrad.engine.derivations.derive import Derivation
+from archgrad.engine.growing.extension import Growing, rebuild
+from archgrad.engine.growing.growth import Growth
 from archgrad.engine.hypergradient import Hypergradient, Level
-from archgrad.engine.penalty import Penalty
+from archgrad.engine.penalties.penalty import Penalty
 from archgrad.engine.perturbation import Perturbation
-from archgrad.engine.schedule import Schedule
+from archgrad.engine.schedules.schedule import Schedule
 from archgrad.engine.sums import Sums
 from archgrad.optimisers import load_named_state, named_state
 from archgrad.processes import Processes

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from archgrad.engine.growing import ripen
+from archgrad.engine.growing.extension import ripen
 from archgrad.engine.hypergradient import Level
 from archgrad.engine.optimise import masked_step
 from archgrad.engine.problem import SearchProblem
-from archgrad.engine.schedule import Estimator
+from archgrad.engine.schedules.schedule import Estimator
 from archgrad.engine.state import LEVEL_PARTS, Batch, SearchState
 from archgrad.errors import NotFiniteError
 from archgrad.processes import agree
@@ -41,7 +41,7 @@ class Streams:
 
 
 class Update:
-    """The primitives of one update; see :class:`archgrad.engine.schedule.Steps`.
+    """The primitives of one update; see :class:`archgrad.engine.schedules.schedule.Steps`.
 
     Args:
         state: what is changed.

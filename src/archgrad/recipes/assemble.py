@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from archgrad.choices import Choices, Relaxation
-from archgrad.engine.growth import Growth
+from archgrad.engine.growing.growth import Growth
 from archgrad.engine.state import Blueprint, Parts, SearchState, TaskLike
 from archgrad.network.build import fitting_stem
 from archgrad.processes import Processes

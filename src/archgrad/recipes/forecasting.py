@@ -7,7 +7,7 @@ from archgrad.network.heads import ForecastEnds
 from archgrad.recipes.recurrent_core import recurrent_core
 from archgrad.runs.config import SearchConfig
 from archgrad.space.form import Form
-from archgrad.supernet.recurrent_forecast import ForecastSupernet
+from archgrad.supernet.recurrent.forecast import ForecastSupernet
 from archgrad.tasks.windows import SeriesData
 
 __all__ = ["forecast_supernet", "make_forecaster"]

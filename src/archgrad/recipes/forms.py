@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from archgrad import registry
-from archgrad.engine.growth import Growth
-from archgrad.engine.morphisms import Seen
+from archgrad.engine.growing.growth import Growth
+from archgrad.engine.growing.morphisms import Seen
 from archgrad.runs.config import SearchConfig
 from archgrad.runs.parts import build_part
 from archgrad.space.cells import Space

@@ -1,7 +1,8 @@
 """Growing DARTS by network morphism: the size of the cell is not set by hand, it grows while it is trained.
 
 The composition around the growth is DARTS' own, first order; when and how far cells grow is a reconstruction (see
-:mod:`archgrad.engine.growth`). The limit is the space's own number of nodes: 4 for images, 8 for recurrent cells.
+:mod:`archgrad.engine.growing.growth`). The limit is the space's own number of nodes: 4 for images, 8 for recurrent
+cells.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from archgrad.network.language import LanguageEnds
 from archgrad.recipes.recurrent_core import recurrent_core
 from archgrad.runs.config import SearchConfig
 from archgrad.space.form import Form
-from archgrad.supernet.recurrent_language import LanguageSupernet
+from archgrad.supernet.recurrent.language import LanguageSupernet
 from archgrad.tasks.text_streams import TextData
 
 __all__ = ["language_supernet", "make_language_model"]

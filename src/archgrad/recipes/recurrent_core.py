@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from archgrad.runs.config import SearchConfig
 from archgrad.space.form import Form
-from archgrad.supernet.recurrent import RecurrentSupernet
+from archgrad.supernet.recurrent.supernet import RecurrentSupernet
 
 __all__ = ["recurrent_core"]
 

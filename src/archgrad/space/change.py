@@ -67,7 +67,8 @@ class Change:
         candidates: by cell kind, the same for the candidates.
         layers: the same for the layers of a stack.
         copies: by cell kind, new edge (source, target) -> the edge before whose weights and choices it starts with.
-        widths: for every width before (see :mod:`archgrad.supernet.widening`) which unit is which; None: all stay.
+        widths: for every width before (see :mod:`archgrad.supernet.grown.widening`) which unit is which; None: all
+            stay.
         record: what happened, as plain data for the log.
     """
 

@@ -17,10 +17,12 @@ from archgrad.network.modules import STEMS
 from archgrad.network.residual import LastNorm
 from archgrad.space.cells import CellSpace, Space
 from archgrad.space.skeleton import Layer
-from archgrad.supernet import fast_cell, fast_plain, reference
-from archgrad.supernet.beside import Evaluate, evaluate_beside
-from archgrad.supernet.entering import use_fast_entrances
-from archgrad.supernet.fast import use_fast_depthwise
+from archgrad.supernet import reference
+from archgrad.supernet.fast import cell as fast_cell
+from archgrad.supernet.fast import plain as fast_plain
+from archgrad.supernet.fast.beside import Evaluate, evaluate_beside
+from archgrad.supernet.fast.entering import use_fast_entrances
+from archgrad.supernet.fast.modules import use_fast_depthwise
 from archgrad.supernet.plan import make_plan
 from archgrad.supernet.storage import Bank, CellStorage, Liveness
 

@@ -36,7 +36,7 @@ def inherit(supernet: ImageSupernet, architecture: Architecture, *, auxiliary: b
 
     Args:
         supernet: where everything is copied from; it gives the sizes too.
-        architecture: cells of the supernet's space, such as :func:`archgrad.engine.derive` gives them.
+        architecture: cells of the supernet's space, such as :func:`archgrad.engine.derivations.derive` gives them.
         auxiliary: whether there is a fresh auxiliary head for training.
 
     Returns:

@@ -1,0 +1,1 @@
+"""Schedules: when the choices learn. The protocol, and one file each."""

@@ -1,0 +1,1 @@
+"""The fast evaluation of image cells: the reference's numbers with few, large kernels."""

@@ -1,0 +1,116 @@
+"""The fast evaluation of a cell: everything that leaves a node is computed together, and nothing is kept twice.
+
+The reference walks over the rows of a plan; here the rows of one source are grouped by kind, with all slices side by
+side, and one autograd function (:mod:`archgrad.supernet.leaving.function`) adds all their terms for all later nodes.
+Rows that it does not know, such as operations of a user's own, go the reference's way beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from archgrad.choices.mixing import Mixing
+from archgrad.supernet import reference
+from archgrad.supernet.leaving.collect import Collected, Group
+from archgrad.supernet.plan import Plan, Row
+from archgrad.supernet.reference import closed, path_masks
+from archgrad.supernet.storage import CellStorage
+
+__all__ = ["evaluate_cell"]
+
+
+@lru_cache(maxsize=4096)
+def groups_of(plan: Plan, source: int, rows: int, candidates: int) -> tuple[tuple[int, ...], tuple[Group, ...]]:
+    """Return the targets that a source has terms for, and its rows by operation.
+
+    Args:
+        plan: of the cell.
+        source: the node.
+        rows: of the mixing.
+        candidates: columns of the mixing.
+    """
+    mine = [row for row in plan.rows if row.source == source]
+    targets = tuple(sorted({row.target for row in mine}))
+    groups = []
+    for operation in dict.fromkeys(row.operation for row in mine):
+        its = [row for row in mine if row.operation == operation]
+        slices = tuple(sorted({row.slice for row in its}))
+        where = {(row.slice, row.target): row.edge * candidates + row.candidate for row in its}
+        entries = tuple(tuple(where.get((slice, target), rows * candidates) for target in targets) for slice in slices)
+        groups.append(Group(operation, slices, entries))
+    return targets, tuple(groups)
+
+
+def evaluate_cell(
+    plan: Plan,
+    storage: CellStorage,
+    inputs: Sequence[Tensor],
+    mixing: Mixing,
+    norms: Sequence[Callable[[Tensor], Tensor]],
+    stride: int,
+    drop: float = 0.0,
+) -> list[Tensor]:
+    """Compute what :func:`archgrad.supernet.reference.evaluate_cell` computes, with the same arguments.
+
+    The reference itself is taken where the fast path does not apply: under autocast, on other devices than a CPU, for
+    gradients outside training, and for training batches of one pixel.
+    """
+    count, channels, height, width = inputs[0].shape
+    pixels, training = count * -(-height // stride) * -(-width // stride), storage.training
+    plain = inputs[0].device.type != "cpu" or torch.is_autocast_enabled("cpu")
+    if plain or (pixels < 2 if training else torch.is_grad_enabled()):
+        return reference.evaluate_cell(plan, storage, inputs, mixing, norms, stride, drop)
+    states = list(inputs)
+    rows, candidates = mixing.weights.shape
+    weights = torch.cat([mixing.weights.flatten(), mixing.weights.new_zeros(1)])
+    masks = path_masks(plan, drop, inputs[0])
+    table = None
+    if masks is not None:  # laid out as the weights are
+        table = masks.new_zeros(count, len(weights))
+        table[:, [row.edge * candidates + row.candidate for row in plan.rows]] = masks.t()
+    totals: dict[int, Tensor] = {}
+
+    def add(target: int, term: Tensor) -> None:
+        totals[target] = totals[target] + term if target in totals else term
+
+    for source in range(len(inputs) + len(norms)):
+        if source >= len(inputs):
+            states.append(closed(totals.pop(source, None), norms[source - len(inputs)], inputs[0], stride))
+        targets, groups = groups_of(plan, source, rows, candidates)
+        if not groups:
+            continue
+        collected = Collected(channels, rows * candidates, training)
+        for group in groups:
+            collected.take(group, storage.bank(source, group.operation))
+        if collected.index:
+            x, step = states[source], stride if source < len(inputs) else 1
+            if training:
+                sums = collected.sums(x, step, weights, table, len(targets))
+            else:
+                sums = collected.evaluated(x, step, weights, len(targets))
+            for target, term in zip(targets, sums.split(channels, dim=1), strict=True):
+                add(target, term)
+        for row, feature in _plainly(storage, states[source], plan, collected.unknown, source):
+            if table is not None and feature is not states[source]:
+                feature = feature * table[:, row.edge * candidates + row.candidate, None, None, None]
+            add(row.target, mixing.weights[row.edge, row.candidate] * feature)
+    return states[len(inputs) :]
+
+
+def _plainly(
+    storage: CellStorage, state: Tensor, plan: Plan, groups: Sequence[Group], source: int
+) -> list[tuple[Row, Tensor]]:
+    """Run operations the reference's way, each slice once."""
+    found = []
+    for group in groups:
+        bank = storage.bank(source, group.operation)
+        bank.bind()
+        features = {index: bank.run(index, state) for index in group.slices}
+        bank.release()
+        rows = (row for row in plan.rows if row.source == source and row.operation == group.operation)
+        found += [(row, features[row.slice]) for row in rows]
+    return found

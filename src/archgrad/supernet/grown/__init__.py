@@ -1,0 +1,1 @@
+"""What a grown supernet takes over from the one before."""

@@ -1,0 +1,1 @@
+"""Everything that leaves one node of a cell, as one autograd function."""

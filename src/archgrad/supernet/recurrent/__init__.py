@@ -1,0 +1,1 @@
+"""The supernet of recurrent cells, for language and forecasting."""
