@@ -1,0 +1,94 @@
+"""``python -m benchmarks edges RUN...``: does an edge's weight tell what the supernet loses without that edge?
+
+DARTS keeps the edges whose strongest candidate weighs most, so weights of different edges are compared with each other.
+Clipping is said to make that fair. Of every run and cell kind: Spearman's rank correlation over the edges between that
+weight and the rise of the validation loss when the edge is left out, statistics of the batch norms estimated again with
+and without it. An edge on which nothing lives any more takes no part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import archgrad
+from archgrad.choices import Mixing
+from archgrad.engine.derivations.darts_pt import without
+from archgrad.engine.derivations.selection import final_expected
+from archgrad.engine.evaluate import evaluate_mixings, reestimated_statistics
+from archgrad.engine.state import SearchState
+from archgrad.space.cells import CellSpace
+
+__all__ = ["importance", "main", "strength"]
+
+
+def strength(mixing: Mixing, row: int, cell: CellSpace) -> float | None:
+    """Return what DARTS' derivation ranks an edge by, the weight of its strongest candidate; None if nothing lives."""
+    weights = mixing.weights[row].tolist()
+    alive = [
+        w
+        for w, runs, name in zip(weights, mixing.support[row], cell.operations, strict=True)
+        if runs and name != "none"
+    ]
+    return max(alive, default=None)
+
+
+def importance(state: SearchState, kind: str, batches: int | None = None, statistics: int = 10) -> list[dict[str, Any]]:
+    """Return weight and rise of the validation loss for every living edge of a cell kind.
+
+    Args:
+        state: a search that is over; nothing in it changes.
+        kind: of the cells in all of which the edge is left out.
+        batches: of the validation part; all when None.
+        statistics: training batches that the statistics come from, the same with and without an edge.
+    """
+    mixings, cell = final_expected(state), state.parts.space.cells[kind]
+
+    def loss(tried: Mapping[str, Mixing]) -> float:
+        with reestimated_statistics(state.supernet, tried, islice(state.parts.data.once("weights"), statistics)):
+            return evaluate_mixings(state, tried, islice(state.parts.data.once("validation"), batches))["loss"]
+
+    whole, found = loss(mixings), []
+    for row, (source, target) in enumerate(cell.edges):
+        weight = strength(mixings[kind], row, cell)
+        if weight is not None:
+            rise = loss({**mixings, kind: without(mixings[kind], row)}) - whole
+            found.append({"edge": [source, target], "weight": weight, "rise": rise})
+    return found
+
+
+def correlation(found: Sequence[Mapping[str, Any]]) -> float | None:
+    """Return Spearman's rank correlation of weight and rise; None where one of the two does not vary."""
+    from scipy.stats import spearmanr
+
+    weights, rises = [each["weight"] for each in found], [each["rise"] for each in found]
+    if min(len(set(weights)), len(set(rises))) < 2:
+        return None
+    return float(spearmanr(weights, rises).statistic)
+
+
+def main(words: Sequence[str]) -> None:
+    """Print one JSON object a run and the mean of every group of runs; write all edges when asked to."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks edges", description=__doc__)
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="finished runs; NAME-sN belong together")
+    parser.add_argument("--batches", type=int, default=None, help="validation batches; all if left out")
+    parser.add_argument("--output", type=Path, default=None, help="JSON file for every edge")
+    options = parser.parse_args(words)
+    rows: list[dict[str, Any]] = []
+    for run in options.runs:
+        state = archgrad.search(run=run, resume=True).state
+        for kind in state.parts.space.cells:
+            edges = importance(state, kind, options.batches)
+            rows.append({"run": run.name, "kind": kind, "spearman": correlation(edges), "edges": edges})
+            print(json.dumps({**rows[-1], "edges": len(edges)}), flush=True)
+    if options.output:
+        options.output.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    for group in dict.fromkeys(row["run"].rpartition("-s")[0] for row in rows):
+        known = [r["spearman"] for r in rows if r["run"].rpartition("-s")[0] == group and r["spearman"] is not None]
+        spread = f" ± {stdev(known):.2f}" if len(known) > 1 else ""
+        print(f"{group or 'all'}: {fmean(known):.2f}{spread} over {len(known)} tables" if known else f"{group}: none")

@@ -1,0 +1,45 @@
+"""The benchmark leaves edges out and compares what is lost with what they weigh."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from benchmarks.edges import correlation, importance, main, strength
+
+import archgrad
+from archgrad.choices import Mixing
+from archgrad.engine.derivations.selection import final_expected
+from archgrad.space.cells import CellSpace
+
+SETTINGS = {"space.nodes": 1, "supernet.cells": 2, "supernet.channels": 2, "data.limit": 200, "data.batch": 32}
+
+
+def test_an_edge_is_as_strong_as_its_strongest_living_candidate() -> None:
+    cell = CellSpace(inputs=2, nodes=1, operations=("none", "skip_connect", "max_pool_3x3"))
+    mixing = Mixing(torch.tensor([[0.9, 0.2, 0.3], [0.5, 0.4, 0.1]]), ((True, True, False), (True, False, False)))
+    assert strength(mixing, 0, cell) == pytest.approx(0.2)
+    assert strength(mixing, 1, cell) is None
+
+
+def test_what_orders_edges_alike_correlates_fully() -> None:
+    assert correlation([{"weight": w, "rise": w**3} for w in (0.1, 0.5, 0.2)]) == pytest.approx(1)
+    assert correlation([{"weight": 0.1, "rise": r} for r in (1.0, 2.0)]) is None
+
+
+def test_a_run_is_judged_and_stays_what_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = archgrad.search("darts", data="digits", epochs=1, run=tmp_path / "darts-s0", settings=SETTINGS)
+    state = found.state
+    with torch.no_grad():
+        dict(state.choices.items())["normal"].logits[0, 0] = 50.0  # none alone: the edge carries nothing
+    before = {name: buffer.clone() for name, buffer in state.supernet.named_buffers()}
+    edges = importance(state, "normal", batches=1)
+    assert [each["edge"] for each in edges] == [[0, 2], [1, 2]]
+    assert edges[0]["rise"] == pytest.approx(0, abs=1e-6)
+    assert abs(edges[1]["rise"]) > 1e-4
+    assert edges[1]["weight"] == pytest.approx(float(final_expected(state)["normal"].weights[1, 1:].max()))
+    assert all(torch.equal(buffer, before[name]) for name, buffer in state.supernet.named_buffers())
+    main([str(tmp_path / "darts-s0"), "--batches", "1", "--output", str(tmp_path / "edges.json")])
+    assert "darts: " in capsys.readouterr().out
+    assert (tmp_path / "edges.json").is_file()
