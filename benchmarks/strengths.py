@@ -1,7 +1,8 @@
 """``python -m benchmarks strengths``: does what is found get quicker as the strength of the constraint rises?
 
 One SNAS search per strength and seed with the latency of the operations in its loss; then the network of every derived
-cell is measured, all of them in turns, the quickest turn of each counting. Writes strengths.json and strengths.svg.
+cell is measured, all of them in turns, the quickest turn of each counting. Writes strengths.json and strengths.svg;
+called again with more strengths or seeds it searches only for these and measures all of them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import torch
 
 import archgrad
 
-__all__ = ["draw", "main", "measured", "run"]
+__all__ = ["draw", "main", "measured", "run", "searched"]
+
+FIGURES = ("validation", "milliseconds", "parameters", "flops")
 
 
 def measured(cells: list[archgrad.Architecture], size: dict[str, Any], batch: int, turns: int) -> list[float]:
@@ -35,49 +38,59 @@ def measured(cells: list[archgrad.Architecture], size: dict[str, Any], batch: in
     return [min(times) for times in zip(*rounds, strict=True)]
 
 
-def run(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Search and measure; return a row per strength and seed."""
-    rows: list[dict[str, Any]] = []
-    found = []
+def searched(strength: float, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Search once; return what was found and the size of the network to measure it in."""
+    resource = {"name": "resource", "kind": "latency", "strength": strength, "batch": options.batch}
+    result = archgrad.search(
+        "snas",
+        data=options.data,
+        seed=seed,
+        epochs=options.epochs,
+        settings={
+            "supernet.cells": options.cells,
+            "supernet.channels": options.channels,
+            "supernet.drop_path": 0.0,
+            **options.settings,
+            **({"penalties.resource": resource} if strength else {}),
+        },
+    )
+    data: Any = result.state.parts.data
+    return {
+        "strength": strength,
+        "seed": seed,
+        "validation": result.validation["accuracy"],
+        "size": {
+            "cells": options.cells,
+            "channels": options.channels,
+            "classes": len(data.classes),
+            "input_shape": list(data.input_shape),
+        },
+        "architecture": result.architecture.to_dict(),
+    }
+
+
+def run(options: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
+    """Search for what is missing among the rows, and measure the networks of all of them.
+
+    Args:
+        options: of the command line.
+        rows: of an earlier call; they are extended and get new times.
+    """
     for strength in options.strengths:
         for seed in range(options.seeds):
-            resource = {"name": "resource", "kind": "latency", "strength": strength, "batch": options.batch}
-            result = archgrad.search(
-                "snas",
-                data=options.data,
-                seed=seed,
-                epochs=options.epochs,
-                settings={
-                    "supernet.cells": options.cells,
-                    "supernet.channels": options.channels,
-                    "supernet.drop_path": 0.0,
-                    **options.settings,
-                    **({"penalties.resource": resource} if strength else {}),
-                },
-            )
-            found.append(result.architecture)
-            last = result.validation["accuracy"]
-            rows.append({"strength": strength, "seed": seed, "validation": last})
-            print(f"strength {strength:g}, seed {seed}: validation {last:.4f}", flush=True)
-            data: Any = result.state.parts.data
-            size = {
-                "cells": options.cells,
-                "channels": options.channels,
-                "classes": len(data.classes),
-                "input_shape": tuple(data.input_shape),
-            }
-    for row, cell, milliseconds in zip(rows, found, measured(found, size, options.batch, options.turns), strict=True):
-        network = archgrad.build(
-            cell,
-            cells=size["cells"],
-            channels=size["channels"],
-            classes=size["classes"],
-            in_channels=size["input_shape"][0],
-        )
+            if not any((row["strength"], row["seed"]) == (strength, seed) for row in rows):
+                rows.append(searched(strength, seed, options))
+                print(f"strength {strength:g}, seed {seed}: validation {rows[-1]['validation']:.4f}", flush=True)
+    rows.sort(key=lambda row: (row["strength"], row["seed"]))
+    cells, size = [archgrad.Architecture.from_dict(row["architecture"]) for row in rows], rows[0]["size"]
+    shape = tuple(size["input_shape"])
+    plan = {"cells": size["cells"], "channels": size["channels"], "classes": size["classes"]}
+    times = measured(cells, {**plan, "input_shape": shape}, options.batch, options.turns)
+    for row, cell, milliseconds in zip(rows, cells, times, strict=True):
+        network = archgrad.build(cell, in_channels=shape[0], **plan)
         row["milliseconds"] = milliseconds
         row["parameters"] = sum(parameter.numel() for parameter in network.parameters())
-        row["flops"] = archgrad.count_flops(network, size["input_shape"])
-    return rows
+        row["flops"] = archgrad.count_flops(network, shape)
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
@@ -111,12 +124,13 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--settings", type=json.loads, default={"choices.rate": 0.03, "weights.rate": 0.1})
     parser.add_argument("--output", type=Path, default=Path("."), help="folder")
     options = parser.parse_args(arguments)
-    rows = run(options)
-    for strength in options.strengths:
+    path = options.output / "strengths.json"
+    rows = json.loads(path.read_text())["rows"] if path.is_file() else []
+    run(options, rows)
+    for strength in sorted({row["strength"] for row in rows}):
         chosen = [row for row in rows if row["strength"] == strength]
-        words = "  ".join(f"{key} {mean(row[key] for row in chosen):.5g}" for key in list(rows[0])[2:])
+        words = "  ".join(f"{key} {mean(row[key] for row in chosen):.5g}" for key in FIGURES)
         print(f"strength {strength:<8g}{words}")
     made_by = {"version": archgrad.__version__, "torch": torch.__version__, "threads": torch.get_num_threads()}
-    content = {"made_by": made_by, "rows": rows}
-    (options.output / "strengths.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps({"made_by": made_by, "rows": rows}, indent=1) + "\n", encoding="utf-8")
     draw(rows, options.output / "strengths.svg")
