@@ -54,11 +54,14 @@ def test_a_space_for_images_cannot_forecast() -> None:
 
 
 def test_text_asks_for_a_recurrent_space_and_the_rates_of_language_models() -> None:
-    config = search_config("darts", data="pydoc")
+    config = search_config("darts", data="text:x")
     assert (config.space.name, config.derivation.options["k"], config.epochs) == ("darts-rnn", 1, 5)
     assert (config.weights.rate, config.weights.rate_end, config.weights.clip) == (5, 0.5, 0.25)
     assert (config.supernet.slowness, config.train.rate, config.train.rate_end) == (1e-3, 20, 0)
     assert search_config("entrannas", data="text:x").data.batch == 20
+    small = search_config("darts", data="pydoc")
+    assert (small.data.batch, small.train.batch, small.train.optimizer) == (40, 40, "adam")
+    assert (small.weights, small.epochs, small.train.epochs) == (config.weights, config.epochs, config.train.epochs)
     assert search_config("random", data="pydoc").epochs == search_config("random").epochs
     with pytest.raises(InputError, match="pydoc is read by a recurrent cell, and the space darts has none"):
         archgrad.search("darts", data="pydoc", space="darts", epochs=1)

@@ -40,8 +40,8 @@ def evaluate(
         run: a run directory with a trained network, or what :func:`archgrad.train` returned.
         data: a SPEC, of which ``part`` is taken; or the user's own pair (images, labels), ``Dataset`` or
             ``DataLoader``, all of which is taken, or a mapping with ``"test"``. Series, from a SPEC or given as a
-            frame or rows of numbers, are divided in the order of time, and ``part`` is taken. If None, what it was
-            trained on.
+            frame or rows of numbers, are divided in the order of time, and documents of text in their order, and
+            ``part`` is taken. If None, what it was trained on.
         device: "auto", "cpu", "cuda", "cuda:1".
         part: "test"; or, to compare, "train" or "validation" (which is part of "train").
         loss: callable (output, target) -> scalar, in place of the task's.

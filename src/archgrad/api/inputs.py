@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from archgrad.api.train_origin import IN_MEMORY
 from archgrad.errors import InputError, several
+from archgrad.runs.settings import IN_MEMORY
 from archgrad.tasks.batches import as_float
 from archgrad.tasks.imagefolder import SUFFIXES, UNREADABLE, ImageFiles
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 
-from archgrad.api.train_origin import IN_MEMORY
+from archgrad.api.from_python import EXAMPLES, FROM_PYTHON
 from archgrad.errors import InputError
-from archgrad.tasks.data import Data, open_data, parse_spec
+from archgrad.runs.settings import IN_MEMORY, IN_MEMORY_TEXT
+from archgrad.tasks.data import Data, open_data, parse_spec, spec_of
 
 __all__ = ["BATCH", "open_again"]
 
@@ -24,7 +25,7 @@ def open_again(
 
     Args:
         about: what was saved with the network.
-        spec: of other data, or series given from Python; None for those that it was trained on.
+        spec: of other data, or series or text given from Python; None for those that it was trained on.
         device: where the batches are wanted.
         fixed: options of the data that belong to the network.
 
@@ -32,10 +33,9 @@ def open_again(
         InputError: they are missing, were given from Python, or have changed since.
     """
     known = str(about.get("data"))
-    if spec is None and known == IN_MEMORY:
+    if spec is None and (what := FROM_PYTHON.get(known)):
         raise InputError(
-            "The network was trained on data given from Python; give data to evaluate: data=(images, labels), or "
-            "data=frame."
+            f"The network was trained on {what} given from Python; give {what} to evaluate: {EXAMPLES[what]}."
         )
     options = dict(about.get("data_options") or {})
     if not (spec is None or (isinstance(spec, str) and spec == known)):
@@ -59,6 +59,6 @@ def open_again(
 
 
 def _kind(spec: object) -> str:
-    """Return what kind of data is meant; series from Python are read as a CSV file is."""
-    name = parse_spec(spec)[0] if isinstance(spec, str) and spec != IN_MEMORY else IN_MEMORY
-    return "csv" if name == IN_MEMORY else name
+    """Return what kind of data is meant; series from Python are read as a CSV file is, and text as a file of text."""
+    word = spec_of(spec)
+    return {IN_MEMORY: "csv", IN_MEMORY_TEXT: "text"}.get(word) or parse_spec(word)[0]

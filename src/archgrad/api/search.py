@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from archgrad.api.from_python import EXAMPLES, FROM_PYTHON
 from archgrad.api.interrupts import minding_interrupts
 from archgrad.api.recorder import Hook, Progress, Recorder, peak_memory_mb
 from archgrad.api.settings import load_plugin, search_config, search_layers
@@ -42,7 +43,7 @@ class SearchResult:
         architecture: the derived cells.
         recipe: name of the recipe.
         space: name of the space.
-        data: the SPEC, or "in-memory".
+        data: the SPEC; "in-memory", or "in-memory-text", where objects were given.
         seed: of everything random.
         epochs: that were asked for.
         run: the run directory, if one was written.
@@ -112,8 +113,9 @@ def search(
         recipe: a name that ``archgrad list recipes`` shows, or a :class:`Recipe` of your own; default
             ``entrannas``, the cheapest.
         data: a SPEC ("digits", "cifar10:PATH", "imagefolder:PATH"), a pair of tensors (images, labels), a
-            ``DataLoader`` or a map-style data set, or series as a pandas frame or rows of numbers [time, series];
-            default ``digits``.
+            ``DataLoader`` or a map-style data set, series as a pandas frame or rows of numbers [time, series], or
+            text as :func:`archgrad.tasks.text_own.load_own_text` takes it, such as a list of documents; default
+            ``digits``.
         space: name of the space, in place of the recipe's.
         settings: dotted paths, as ``--set``: ``{"supernet.cells": 4, "relaxation": "softmax"}``.
         config: a YAML file of settings, such as another run's config.yaml.
@@ -145,8 +147,11 @@ def search(
     if table:
         table.check_space(settled.space.name)
     own = None if data is None or isinstance(data, str) else data
-    if own is None and settled.data.spec == "in-memory":
-        raise InputError("This run was searched on data given from Python; give the same data again to go on with it.")
+    if own is None and (what := FROM_PYTHON.get(settled.data.spec)):
+        raise InputError(
+            f"This run was searched on {what} given from Python; give the same {what} again to go on with it: "
+            f"{EXAMPLES[what]}."
+        )
     ready = Assembled(settled, own_data=own, loss=loss, metrics=metrics, processes=processes)
     if directory is None and run is not None and processes.main:
         directory = RunDirectory.create(run, settled)  # only now: what is wrong with the data leaves no directory

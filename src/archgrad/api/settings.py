@@ -15,6 +15,8 @@ from archgrad.recipes.recipe import Recipe
 from archgrad.recipes.recurrent import recurrent_layer
 from archgrad.runs.config import SearchConfig, resolve
 from archgrad.runs.layers import Layer, over, read_layer
+from archgrad.runs.settings import IN_MEMORY
+from archgrad.tasks.data import spec_of
 from archgrad.tasks.series_table import is_series
 
 __all__ = ["DEFAULT_RECIPE", "dotted", "load_plugin", "search_config", "search_layers"]
@@ -86,12 +88,11 @@ def search_layers(
     named: dict[str, Any] = {"recipe": found.name, "citation": found.citation, "command": list(command)}
     single: dict[str, Any] = {"seed": seed, "epochs": epochs, "device": device, "space": space}
     single = {key: value for key, value in single.items() if value is not None}
-    if isinstance(data, str):
-        single["data"] = {"spec": data}
-    elif data is not None:
-        single["data"] = {"spec": "in-memory"}
+    if data is not None:
+        single["data"] = {"spec": spec_of(data)}
     given = [file, dotted(settings), single]
-    fitted = over(dict(found.settings), recurrent_layer(found.settings, given, is_series(data)))
+    series = single.get("data") == {"spec": IN_MEMORY} and is_series(data)
+    fitted = over(dict(found.settings), recurrent_layer(found.settings, given, series))
     return [over(fitted, nasbench201_layer(found.settings, given)), *given, named]
 
 

@@ -17,7 +17,9 @@ from archgrad.recipes.text import TEXTS
 from archgrad.tasks.data import parse_spec
 from archgrad.tasks.image import Measure
 from archgrad.tasks.language import LanguageTask
+from archgrad.tasks.text import PARTS
 from archgrad.tasks.text_files import read_text
+from archgrad.tasks.text_own import is_text
 from archgrad.tasks.text_streams import TextData
 from archgrad.tasks.text_vocabulary import EOS, UNK, Vocabulary, load_vocabulary
 
@@ -41,9 +43,13 @@ def measure_text(
     Raises:
         InputError: the data are missing or hold no text.
     """
-    if not (data is None or isinstance(data, str)):
-        raise InputError(f"A language model is evaluated on text:PATH or pydoc; got a {type(data).__name__}.")
-    if data is not None and parse_spec(data)[0] not in TEXTS:
+    if isinstance(data, Mapping) and "train" not in data and part in data:
+        data = dict.fromkeys(PARTS, data[part]) | {key: data[key] for key in data if key not in PARTS}
+    if not (data is None or isinstance(data, str) or is_text(data)):
+        raise InputError(
+            f"A language model is evaluated on text:PATH, pydoc or documents; got a {type(data).__name__}."
+        )
+    if isinstance(data, str) and parse_spec(data)[0] not in TEXTS:
         raise InputError(f"A language model is evaluated on text:PATH or pydoc; {data} holds no text.")
     opened = cast(TextData, open_again(about, data, device, {"window": about["input_shape"][0]}))
     # other texts have other words; the network knows those that it was trained on

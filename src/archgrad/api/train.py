@@ -12,7 +12,7 @@ from archgrad.api.interrupts import minding_interrupts
 from archgrad.api.search import SearchResult
 from archgrad.api.settings import load_plugin
 from archgrad.api.train_kinds import Task, train_kind
-from archgrad.api.train_origin import IN_MEMORY, Origin, find_origin, refuse_changes, train_config
+from archgrad.api.train_origin import Origin, find_origin, refuse_changes, train_config
 from archgrad.api.train_recorder import PREFIX, Hook, Progress, TrainRecorder
 from archgrad.api.train_result import TrainResult, finish
 from archgrad.architecture import Architecture
@@ -23,7 +23,7 @@ from archgrad.processes import Processes, join_processes
 from archgrad.runs import checkpoint
 from archgrad.runs.config import SearchConfig, resolve
 from archgrad.runs.directory import RunDirectory
-from archgrad.tasks.data import Data, find_device
+from archgrad.tasks.data import Data, find_device, spec_of
 from archgrad.tasks.image import Measure
 
 __all__ = ["TrainResult", "train"]
@@ -53,7 +53,7 @@ def train(
 
     What is not given comes from the run's config.yaml, else it is DARTS' evaluation setting (600 epochs, 20 cells of 36
     channels), and for recurrent cells :data:`archgrad.recipes.recurrent.TRAINING` or, on text,
-    :data:`archgrad.recipes.text.TEXT_TRAINING` (30 epochs, 64 units). The network of a run is written into its
+    :func:`archgrad.recipes.text.text_training` (30 epochs, 64 units). The network of a run is written into its
     directory.
 
     Args:
@@ -61,7 +61,7 @@ def train(
             :class:`Architecture`, or what :func:`archgrad.search` returned.
         data: a SPEC (``csv:PATH``, ``macro``, ``text:PATH`` or ``pydoc`` for a recurrent cell); of images also a pair
             of tensors (images, labels), a ``DataLoader`` or a map-style data set; of series a pandas frame or rows of
-            numbers.
+            numbers; of text documents, as :func:`archgrad.tasks.text_own.load_own_text` takes them.
         epochs: passes over the training part.
         cells: cells in the stack.
         channels: channels of the first cell's nodes.
@@ -150,9 +150,9 @@ def _target(origin: Origin, run: str | Path | None) -> RunDirectory | None:
 
 
 def _spec(origin: Origin, data: object, resumed: checkpoint.Newest | None) -> str:
-    """Return the SPEC of the data that are trained on, a word that is none for the user's own."""
+    """Return the SPEC of the data that are trained on, or the word that stands for one."""
     if data is not None:
-        return data if isinstance(data, str) else IN_MEMORY
+        return spec_of(data)
     tree: Any = resumed.tree if resumed else {"config": {"data": {"spec": origin.config.data.spec}}}
     return str(tree["config"]["data"]["spec"])
 

@@ -15,16 +15,15 @@ from archgrad.errors import InputError, several
 from archgrad.network.recurrent_build import is_recurrent
 from archgrad.recipes import nasbench201
 from archgrad.recipes.recurrent import TRAINING, is_recurrent_space
-from archgrad.recipes.text import TEXT_TRAINING, TEXTS
+from archgrad.recipes.text import TEXTS, text_training
 from archgrad.runs.config import SearchConfig, resolve
 from archgrad.runs.directory import RunDirectory
 from archgrad.runs.layers import Layer
+from archgrad.runs.settings import IN_MEMORY, IN_MEMORY_TEXT
 from archgrad.space.nasbench201 import NAME as NASBENCH201
+from archgrad.tasks.data import spec_of
 
-__all__ = ["IN_MEMORY", "Origin", "find_origin", "refuse_changes", "train_config"]
-
-IN_MEMORY = "in-memory"
-"""What stands for a SPEC where data were given from Python."""
+__all__ = ["Origin", "find_origin", "refuse_changes", "train_config"]
 
 ELSEWHERE = {"data.batch": "train.batch", "data.cutout": "train.cutout"}
 """Settings of the search's data that training has of its own."""
@@ -105,12 +104,12 @@ def train_config(
     """
     bottom = base.model_dump()
     if data is not None:
-        spec = data if isinstance(data, str) else IN_MEMORY
+        spec = spec_of(data)
         if _kind(spec, base) != _kind(base.data.spec, base):
             bottom["data"] = {"batch": base.data.batch}  # the other options belong to the other kind of data
         bottom["data"]["spec"] = spec
         if is_recurrent_space(base.space.name) and _is_text(spec) != _is_text(base.data.spec):
-            bottom["train"] = {**(TEXT_TRAINING if _is_text(spec) else TRAINING), "hidden": base.train.hidden}
+            bottom["train"] = {**(text_training(spec) if _is_text(spec) else TRAINING), "hidden": base.train.hidden}
     layers: list[Layer] = [_allowed(settings)]
     recurrent = is_recurrent_space(base.space.name)
     given = [key for key in ("cells", "channels") if single.get(key) is not None]
@@ -173,8 +172,10 @@ def _allowed(settings: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _kind(spec: str, base: SearchConfig) -> str:
-    """Return what kind of data is meant; series from Python are read as a CSV file is."""
+    """Return what kind of data is meant; series from Python are read as a CSV file is, and text as a file of text."""
     name = spec.partition(":")[0]
+    if name == IN_MEMORY_TEXT:
+        return "text"
     return "csv" if name == IN_MEMORY and is_recurrent_space(base.space.name) else name
 
 

@@ -8,7 +8,8 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from archgrad.api.train_origin import IN_MEMORY, Origin
+from archgrad.api.from_python import EXAMPLES, FROM_PYTHON
+from archgrad.api.train_origin import Origin
 from archgrad.architecture import Architecture
 from archgrad.errors import InputError
 from archgrad.network.build import blueprint, fitting_stem
@@ -41,11 +42,8 @@ def open_training(config: SearchConfig, data: object, device: torch.device, proc
         InputError: they are missing or unusable.
     """
     own = None if data is None or isinstance(data, str) else data
-    if own is None and config.data.spec == IN_MEMORY:
-        raise InputError(
-            "The search was done on data given from Python; give data to train on: data=(images, labels), or of series "
-            "data=frame."
-        )
+    if own is None and (what := FROM_PYTHON.get(config.data.spec)):
+        raise InputError(f"The search was done on {what} given from Python; give {what} to train on: {EXAMPLES[what]}.")
     return open_data(
         config.data.spec if own is None else own,
         seed=config.seed,

@@ -7,7 +7,7 @@ from typing import Any
 
 from archgrad import registry
 from archgrad.recipes.growing import RECURRENT_START
-from archgrad.recipes.text import TEXT_LAYER, TEXTS
+from archgrad.recipes.text import TEXTS, text_layer
 from archgrad.runs.layers import Layer, over, tidy
 from archgrad.runs.parts import options_of
 
@@ -41,7 +41,7 @@ def recurrent_layer(recipe: Layer, above: Sequence[Layer], series: bool = False)
     One edge a node is kept (DARTS, recurrent cells), a cell that grows starts with 2 nodes, the recipe's wish about
     ``none`` goes over to the space, and the weights learn with a larger rate and a tighter clip, as recurrent networks
     do (a reconstruction: DARTS' own values, rate 20 and clip 0.25, are for its language model, and are what text gets).
-    The found cell trains as :data:`TRAINING` says, on text as :data:`archgrad.recipes.text.TEXT_TRAINING`.
+    The found cell trains as :data:`TRAINING` says, on text as :func:`archgrad.recipes.text.text_training`.
 
     Args:
         recipe: the recipe's settings.
@@ -78,5 +78,7 @@ def recurrent_layer(recipe: Layer, above: Sequence[Layer], series: bool = False)
     if "k" in (options_of("derivation", rule) or {}):
         layer["derivation"] = {"name": rule, "k": 1}
     if kind in TEXTS:
-        layer = over(layer, {key: value for key, value in TEXT_LAYER.items() if key != "epochs" or key not in own})
+        layer = over(
+            layer, {key: value for key, value in text_layer(spec).items() if key != "epochs" or key not in own}
+        )
     return layer

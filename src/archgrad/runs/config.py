@@ -16,7 +16,7 @@ from archgrad import registry
 from archgrad.errors import InputError, several
 from archgrad.runs.layers import Layer, group_of, merge, over, parse_set, read_layer, read_mapping, tidy
 from archgrad.runs.parts import OPTIONAL, PART_KINDS, build_part, complete_part, options_of, part_problems
-from archgrad.runs.settings import FORMAT, DataSettings, PartSettings, SearchConfig
+from archgrad.runs.settings import FORMAT, IN_MEMORY, IN_MEMORY_TEXT, DataSettings, PartSettings, SearchConfig
 from archgrad.runs.text import dump_yaml
 from archgrad.runs.words import checked, no_such, shown
 
@@ -155,8 +155,8 @@ def _check_loader(data: Mapping[str, Any], problems: list[str]) -> None:
     if not further:
         return
     name = str(data.get("spec")).partition(":")[0]
-    if name == "in-memory":
-        name = "csv"  # series from Python have the options of a file; images refuse them when they are opened
+    # series and text from Python have the options of a file; images refuse them when they are opened
+    name = {IN_MEMORY: "csv", IN_MEMORY_TEXT: "text"}.get(name, name)
     options = options_of("data", name) if name in registry.names("data") else {}
     if options is None:
         return

@@ -14,6 +14,8 @@ from archgrad._version import __version__
 
 __all__ = [
     "FORMAT",
+    "IN_MEMORY",
+    "IN_MEMORY_TEXT",
     "ChoiceSettings",
     "DataSettings",
     "PartSettings",
@@ -25,6 +27,9 @@ __all__ = [
 
 FORMAT: Literal[1] = 1
 """Version of ``config.yaml`` and of the run directory around it."""
+
+IN_MEMORY, IN_MEMORY_TEXT = "in-memory", "in-memory-text"
+"""What stands for a SPEC where images or series, or where text was given from Python."""
 
 Count = Annotated[int, Field(ge=1)]
 Size = Annotated[int, Field(ge=0)]

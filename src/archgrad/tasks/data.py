@@ -11,6 +11,7 @@ from torch import Tensor
 
 from archgrad import registry
 from archgrad.errors import ArchgradError, InputError, unknown
+from archgrad.runs.settings import IN_MEMORY, IN_MEMORY_TEXT
 from archgrad.tasks.augment import Augmentation
 from archgrad.tasks.batches import SAMPLE, ImageData, Store, statistics
 from archgrad.tasks.in_memory import InMemory, Reader
@@ -22,10 +23,14 @@ from archgrad.tasks.series_table import is_series, load_table
 from archgrad.tasks.split import Splits, generator, hold_out, split_training, stratified
 from archgrad.tasks.streaming import Streaming, TensorImages, free_memory, gather
 from archgrad.tasks.text import RawText
+from archgrad.tasks.text_own import is_text, load_own_text
 from archgrad.tasks.text_streams import TextData
 from archgrad.tasks.windows import SeriesData
 
-__all__ = ["Batch", "Data", "find_device", "open_data", "parse_spec"]
+__all__ = ["Batch", "Data", "find_device", "open_data", "parse_spec", "spec_of"]
+
+SHOWN = 40
+"""Characters that a message shows of what was given in place of a SPEC."""
 
 Batch = tuple[Tensor, Tensor]
 """Images float32 [N, C, H, W] and targets int64 [N], windows [N, T, F] and what comes next, or tokens and the next
@@ -82,11 +87,25 @@ def parse_spec(spec: str) -> tuple[str, str | None]:
     """
     name, _, argument = spec.partition(":")
     if name not in registry.names("data"):
+        if len(spec.split()) > 1 and not os.path.exists(spec):
+            start = spec if len(spec) <= SHOWN else f"{spec[:SHOWN]}..."
+            raise InputError(
+                f"A string names data by a SPEC, such as text:PATH, and {start!r} looks like text itself. Give text "
+                'as a list of documents, data=[text], or as data={"train": text, "test": text}; a file of it as '
+                'data="text:PATH".'
+            )
         error = unknown("data", name, registry.names("data"))
         if os.path.exists(spec):
             raise InputError(f"{error} '{spec}' is a path: for a folder of images write imagefolder:{spec}")
         raise error
     return name, argument or None
+
+
+def spec_of(data: object) -> str:
+    """Return a SPEC as it is, and the word that stands for one in the settings where objects were given from Python."""
+    if isinstance(data, str):
+        return data
+    return IN_MEMORY_TEXT if is_text(data) else IN_MEMORY
 
 
 def open_data(
@@ -104,7 +123,8 @@ def open_data(
 
     Args:
         spec: a SPEC (``"digits"``, ``"cifar10:PATH"``, ``"imagefolder:PATH"``), or what :func:`load_own` or, of series,
-            :func:`archgrad.tasks.series_table.load_table` accepts.
+            :func:`archgrad.tasks.series_table.load_table` or, of text, :func:`archgrad.tasks.text_own.load_own_text`
+            accepts.
         seed: of the splits, the order and the augmentation.
         batch: examples of one step over all processes, unless ``options`` says otherwise.
         choice_share: share of the training data that serves the choices, in [0, 1); 0 when trained jointly.
@@ -177,6 +197,9 @@ def find_device(device: str | torch.device) -> torch.device:
 
 
 def _load(spec: object, options: dict[str, Any]) -> tuple[RawImages | RawSeries | RawText, dict[str, Any]]:
+    if not isinstance(spec, str) and is_text(spec):
+        shared, specific = sort_options(options, load_own_text, "own text")
+        return load_own_text(spec, **specific), shared
     if is_series(spec):
         shared, specific = sort_options(options, load_table, "own series")
         return load_table(spec, **specific), shared

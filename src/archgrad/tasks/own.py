@@ -19,7 +19,9 @@ __all__ = ["load_own"]
 
 ACCEPTED = (
     "a pair (images, labels) of tensors or arrays, a torch Dataset or a DataLoader of such pairs, or a dictionary "
-    'with "train", and if you like "test" and "classes"; or series: a pandas frame, or rows of numbers [time, series]'
+    'with "train", and if you like "test" and "classes"; or series: a pandas frame, or rows of numbers [time, series]; '
+    'or text: a list of documents, or a dictionary with "train", each part a string, a list of documents, or a split '
+    'with a column "text"'
 )
 
 

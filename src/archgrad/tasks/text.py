@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from archgrad.errors import several, unknown
-from archgrad.tasks.text_vocabulary import KINDS, Vocabulary, make_vocabulary
+from archgrad.errors import InputError, several, unknown
+from archgrad.tasks.text_vocabulary import KINDS, Vocabulary, Words, make_vocabulary
 
-__all__ = ["SHARES", "RawText", "split_text"]
+__all__ = ["PARTS", "SHARES", "RawText", "checked_shares", "cut_off", "split_text"]
+
+PARTS = ("train", "validation", "test")
+"""The texts of a corpus."""
 
 SHARES = (0.8, 0.1, 0.1)
 """Training, validation and test part of a text that comes in one piece, in this order."""
@@ -27,6 +32,7 @@ class RawText:
         vocabulary: tokens that are told apart, at most.
         window: tokens of one step of truncated backpropagation (bptt in DARTS' code).
         evaluation_streams: pieces that a text is read in side by side when it is measured.
+        known: all words, where they are settled; None to make the vocabulary of the training text.
     """
 
     name: str
@@ -38,6 +44,7 @@ class RawText:
     vocabulary: int = 10_000
     window: int = 35
     evaluation_streams: int = 10
+    known: tuple[str, ...] | None = None
 
     def check(self) -> None:
         """Raise one InputError that lists all that does not fit together."""
@@ -52,14 +59,16 @@ class RawText:
         ]
         if self.tokens not in KINDS:
             problems.append(str(unknown("kind of token", self.tokens, KINDS, "data.tokens")))
-        for part in ("train", "validation", "test"):
+        for part in PARTS:
             if not getattr(self, part).strip():
                 problems.append(f"the {part} part holds no words")
         if problems:
             raise several(f"The text of {self.name} cannot be used", problems)
 
     def read(self) -> Vocabulary:
-        """Return the vocabulary of the training text."""
+        """Return the vocabulary that is known, or that of the training text."""
+        if self.known is not None:
+            return Words(self.known)
         return make_vocabulary(self.train, self.tokens, self.vocabulary)
 
 
@@ -87,3 +96,40 @@ def split_text(text: str, shares: tuple[float, ...]) -> tuple[str, ...]:
         pieces.append(text[begin:end])
         begin = end
     return (*pieces, text[begin:])
+
+
+Text = TypeVar("Text")
+
+
+def cut_off(
+    parts: Mapping[str, Text],
+    shares: tuple[float, ...],
+    split: Callable[[Text, tuple[float, ...]], Sequence[Text]],
+) -> dict[str, Text]:
+    """Return all three parts of a corpus; those that are missing are cut off the end of the training part.
+
+    Args:
+        parts: name -> text, at least the training part.
+        shares: training, validation and test part of a text in one piece.
+        split: divides one text into pieces of these shares.
+    """
+    missing = [part for part in PARTS if part not in parts]
+    taken = [share for part, share in zip(PARTS, shares, strict=True) if part in missing]
+    if not missing:
+        return dict(parts)
+    train, *rest = split(parts["train"], (1 - sum(taken), *taken))
+    return {**parts, "train": train, **dict(zip(missing, rest, strict=True))}
+
+
+def checked_shares(shares: Sequence[float]) -> tuple[float, ...]:
+    """Return three shares of a text.
+
+    Raises:
+        InputError: they are not three, or do not sum to 1.
+    """
+    if len(shares) != 3 or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
+        raise InputError(
+            f"data.shares is {list(shares)}; it must be three shares of the text for training, validation and test "
+            f"that sum to 1, such as {list(SHARES)}."
+        )
+    return tuple(shares)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import gzip
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 from archgrad.errors import InputError, several
 from archgrad.tasks.raw import digest
-from archgrad.tasks.text import SHARES, RawText, split_text
+from archgrad.tasks.text import SHARES, RawText, checked_shares, cut_off, split_text
 
 __all__ = ["load_text", "read_text"]
 
@@ -46,7 +45,7 @@ def load_text(
     if argument is None:
         raise InputError("text needs the path of a file or a folder: text:PATH")
     path = Path(argument).expanduser()
-    shares = _checked(shares)
+    shares = checked_shares(shares)
     train, validation, test = _folder(path, shares) if path.is_dir() else split_text(read_text(path), shares)
     return RawText(
         name=path.name or str(path),
@@ -99,20 +98,5 @@ def _folder(path: Path, shares: tuple[float, ...]) -> tuple[str, str, str]:
         problems.append("no file is called train, such as train.txt, train.txt.gz or ptb.train.txt")
     if problems:
         raise several(f"The folder {path} holds no corpus", problems)
-    texts = {part: read_text(files[0]) for part, files in found.items() if files}
-    missing = [part for part in ("validation", "test") if part not in texts]
-    if missing:
-        share = dict(zip(("train", "validation", "test"), shares, strict=True))
-        taken = [share[part] for part in missing]
-        texts["train"], *rest = split_text(texts["train"], (1 - sum(taken), *taken))
-        texts |= dict(zip(missing, rest, strict=True))
+    texts = cut_off({part: read_text(files[0]) for part, files in found.items() if files}, shares, split_text)
     return texts["train"], texts["validation"], texts["test"]
-
-
-def _checked(shares: Sequence[float]) -> tuple[float, ...]:
-    if len(shares) != 3 or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
-        raise InputError(
-            f"data.shares is {list(shares)}; it must be three shares of the text for training, validation and test "
-            f"that sum to 1, such as {list(SHARES)}."
-        )
-    return tuple(shares)

@@ -20,7 +20,7 @@ def load_pydoc(
     *,
     tokens: str = "words",
     vocabulary: int = 2000,
-    window: int = 35,
+    window: int = 10,
     evaluation_streams: int = 64,
 ) -> RawText:
     """CPython's own help text, as its help() shows it: some 90,000 words; it changes with the version of Python.
