@@ -16,8 +16,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import archgrad
-from archgrad.tasks.baselines import Baseline, logistic_regression, plain_network
+from archgrad.tasks.baselines import logistic_regression, plain_network
 from archgrad.tasks.data import open_data
+from archgrad.tasks.equal_size import MeasuredBaseline
 
 BATCH, RATE = 64, 0.1
 SETTINGS = {
@@ -79,9 +80,9 @@ def main() -> None:
         report = archgrad.report([run])
         progress.update(writing, completed=2)
 
-    network = Baseline(
+    network = MeasuredBaseline(
         name="found network",
-        accuracy=metrics["accuracy"],
+        metrics=metrics,
         parameters=trained.parameters,
         seconds=trained.seconds,
     )
@@ -121,7 +122,7 @@ def bar(progress: Progress, task: Any, total: Callable[[Any], int]) -> Callable[
     return listen
 
 
-def table(rows: list[Baseline], search_seconds: float, held_out: int) -> Table:
+def table(rows: list[MeasuredBaseline], search_seconds: float, held_out: int) -> Table:
     """Lay the three side by side; the first is the found one."""
     shown = Table(title=f"On {held_out} held-out digits", box=box.SIMPLE_HEAD)
     shown.add_column("", no_wrap=True)
@@ -129,7 +130,9 @@ def table(rows: list[Baseline], search_seconds: float, held_out: int) -> Table:
         shown.add_column(heading, justify="right")
     for number, row in enumerate(rows):
         searched = "-" if number else f"{search_seconds:.0f} s"
-        shown.add_row(row.name, f"{100 * row.accuracy:.2f} %", f"{row.parameters:,}", searched, f"{row.seconds:.1f} s")
+        shown.add_row(
+            row.name, f"{100 * row.metrics['accuracy']:.2f} %", f"{row.parameters:,}", searched, f"{row.seconds:.1f} s"
+        )
     return shown
 
 

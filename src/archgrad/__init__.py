@@ -63,6 +63,7 @@ _HOMES = {
     "SearchResult": "archgrad.api.search",
     "TrainResult": "archgrad.api.train",
     "available": "archgrad.api.available",
+    "baselines": "archgrad.api.baselines",
     "build": "archgrad.network.build",
     "compare": "archgrad.api.compare",
     "count_flops": "archgrad.network.build",

@@ -16,6 +16,7 @@ from archgrad.errors import InputError
 TINY = {
     "supernet.cells": 1,
     "supernet.channels": 2,
+    "space.nodes": 2,
     "data.limit": 96,
     "data.limit_test": 40,
     "data.batch": 24,
@@ -115,3 +116,21 @@ def test_the_best_run_is_the_best_by_its_own_measure() -> None:
 def test_some_seed_is_needed(seeds: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="at least one seed"):
         archgrad.compare(["darts"], seeds=seeds, run=tmp_path)
+
+
+def test_baselines_are_rows_beside_the_arms(tmp_path: Path) -> None:
+    settings = {"supernet.hidden": 4, "space.nodes": 2, "data.window": 4, "data.horizon": 2, "data.batch": 16}
+    settings |= {"train.hidden": 4, "train.epochs": 1}
+    words: dict[str, Any] = {"data": "macro", "seeds": [0], "epochs": 1, "settings": settings, "run": tmp_path / "runs"}
+    found = archgrad.compare(["random"], baselines=True, **words)
+    names = [row["arm"] for row in found.runs]
+    assert names == ["random", "last value", "seasonal naive (4)", "VAR(1)", "linear (DLinear)", "LSTM", "GRU"]
+    kept = json.loads((found.path / "random-s0" / "baselines.json").read_text())
+    assert kept["complete"]
+    assert [row["test"] for row in found.runs[1:]] == [row["metrics"]["mse"] for row in kept["baselines"].values()]
+    assert [entry["arm"] for entry in found.table] == names
+    before = (found.path / "random-s0" / "baselines.json").stat().st_mtime_ns
+    assert archgrad.compare(["random"], baselines=True, **words).runs == found.runs
+    assert (found.path / "random-s0" / "baselines.json").stat().st_mtime_ns == before
+    with pytest.raises(InputError, match="leave --baselines out"):
+        archgrad.compare(["random"], baselines=True, retrain=False, **words)

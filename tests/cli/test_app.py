@@ -13,7 +13,7 @@ import archgrad
 import archgrad.cli.app
 from archgrad.cli import main
 
-VERBS = "search derive train evaluate predict export show report compare table list".split()
+VERBS = "search derive train evaluate baselines predict export show report compare table list".split()
 
 
 def test_all_verbs_of_the_contract_are_listed_with_whole_sentences(program: Program) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +127,17 @@ def test_show_draws_published_cells(program: Program) -> None:
     assert done.exit_code == 0, done.stderr
     assert "1x8x8, 4 classes" in done.stdout
     assert "22,960,000" in program("show", "DARTS_RNN_V1").stdout
+
+
+def test_baselines_stand_beside_the_trained_network(trained: Trained, program: Program, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(trained[0], tmp_path / "run"))
+    done = program("baselines", run, "--only", "logistic-regression")
+    assert done.exit_code == 0, done.stderr
+    for words in ("found network", "logistic regression", "accuracy", "parameters"):
+        assert words in done.stdout
+    document = json.loads(program("baselines", run, "--only", "logistic-regression", "--json").stdout)
+    assert document["found"]["metrics"] == trained[1]["metrics"]
+    assert document["baselines"]["logistic-regression"]["metrics"]["accuracy"] > 0.3
+    wrong = program("baselines", run, "--only", "logistic-regresion")
+    assert (wrong.exit_code, wrong.stdout) == (2, "")
+    assert "logistic-regression" in wrong.stderr

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from filelock import BaseFileLock, FileLock
 
 from archgrad.api.compare_arms import Arm, ArmGiven, arm_config, read_arms, refuse_others
 from archgrad.api.compare_curves import curve_of
-from archgrad.api.compare_figures import FIGURES, Run, Wanted, higher_is_better, row_of
+from archgrad.api.compare_figures import FIGURES, Run, Wanted, baseline_rows, higher_is_better, row_of
 from archgrad.api.compare_rank import table_of
 from archgrad.api.compare_run import place_of_work
 from archgrad.api.compare_workers import Failure, Job, here, side_by_side
@@ -68,6 +68,7 @@ def compare(
     table: str | Path | None = None,
     rank_correlation: int = 0,
     retrain: bool = True,
+    baselines: bool = False,
     workers: int = 0,
     plugin: str | None = None,
     on_run: Callable[[dict[str, Any]], None] | None = None,
@@ -92,6 +93,8 @@ def compare(
         rank_correlation: random cells of the table, the same for every run, that every supernet judges with inherited
             weights, for Kendall's and Spearman's correlation with the table (100 are usual); 0: none.
         retrain: whether the found networks are trained from scratch and tested.
+        baselines: measure standard models beside the networks of the first arm, as :func:`archgrad.baselines` does;
+            they are further rows of the table.
         workers: runs at a time, each in a process of its own, whose memory is measured alone, with its share of the
             cores; 0: one after the other in this process, where parts registered from Python are known.
         plugin: a module to import first.
@@ -107,6 +110,8 @@ def compare(
             done because of what was given.
         RunError: every run failed.
     """
+    if baselines and not retrain:
+        raise InputError("Baselines are compared with trained networks; leave --baselines out, or train.")
     if workers < 0:
         raise InputError(f"workers is {workers}; it must be at least 1, or 0 for this process.")
     if children < 0:
@@ -116,7 +121,12 @@ def compare(
     shared: dict[str, Any] = {"epochs": epochs, "space": space, "data": data, "device": device}
     configs = {arm.name: _checked(arm, merge(dotted(settings)), shared) for arm in arms}
     path, wanted = Path(run), Wanted(children, retrain, _table(table, configs, rank_correlation), rank_correlation)
-    runs = [Run(arm.name, arm.recipe, seed, arm.folder(path, seed), wanted) for seed in numbers for arm in arms]
+    beside = replace(wanted, baselines=True) if baselines else wanted
+    runs = [
+        Run(arm.name, arm.recipe, seed, arm.folder(path, seed), beside if arm is arms[0] else wanted)
+        for seed in numbers
+        for arm in arms
+    ]
     seeded = {one.folder: configs[one.arm].model_copy(update={"seed": one.seed}) for one in runs}
     refuse_others(seeded.items())  # everything wrong in the words is said before the first hour is spent
     path.mkdir(parents=True, exist_ok=True)
@@ -134,6 +144,8 @@ def compare(
     if len(failures) == len(rows):
         wrong = next((failure for failure in failures if failure.exit_code == InputError.exit_code), None)
         raise InputError(wrong.message) if wrong else RunError(f"Every run failed, the first so: {failures[0].message}")
+    rows += [row for one in runs for row in baseline_rows(one)]
+    _write(path, rows)
     summary = summarise(rows)
     _write_all(path, rows, summary, runs)
     return CompareResult(path, rows, summary)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from archgrad.runs.log import read
 
-__all__ = ["COLUMNS", "FIGURES", "Figure", "Run", "Wanted", "higher_is_better", "row_of"]
+__all__ = ["COLUMNS", "FIGURES", "Figure", "Run", "Wanted", "baseline_rows", "higher_is_better", "row_of"]
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,14 @@ class Wanted:
         retrain: whether the found network is trained from scratch and tested.
         table: path of a table of trained cells in which the found one is looked up.
         rank: random cells of that table that the supernet judges, for its rank correlation.
+        baselines: whether standard models of the trained network's size are measured beside it.
     """
 
     children: int = 0
     retrain: bool = True
     table: str | None = None
     rank: int = 0
+    baselines: bool = False
 
 
 @dataclass(frozen=True)
@@ -197,3 +199,20 @@ def row_of(run: Run) -> dict[str, Any]:
         for column in COLUMNS:
             row |= column(run)
     return row
+
+
+def baseline_rows(run: Run) -> list[dict[str, Any]]:
+    """Return a row for every baseline measured beside a run's network, as if it were an arm of its own."""
+    kept = run.note("baselines.json") if run.wanted.baselines else None
+    return [
+        {
+            "arm": row["name"],
+            "recipe": "baseline",
+            "seed": run.seed,
+            "metric": run.metric,
+            "test": row["metrics"][run.metric],
+            "parameters": row["parameters"],
+            "train_seconds": row["seconds"],
+        }
+        for row in (kept or {"baselines": {}})["baselines"].values()
+    ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from filelock import BaseFileLock, FileLock
 
+from archgrad.api.baselines import baselines
 from archgrad.api.compare_figures import Wanted
 from archgrad.api.compare_rank import judged_cells, table_of
 from archgrad.api.search import SearchResult, search
@@ -42,7 +43,8 @@ def done(folder: Path, wanted: Wanted) -> bool:
     """Say whether everything that is wanted of a run lies in its folder."""
     names = ["architecture.json", "costs.json", *["model.safetensors"] * wanted.retrain]
     judged = _children_of(folder) >= wanted.children and _ranked_of(folder) >= wanted.rank
-    return judged and all((folder / name).is_file() for name in names)
+    beside = not wanted.baselines or _has_baselines(folder)
+    return judged and beside and all((folder / name).is_file() for name in names)
 
 
 def _children_of(folder: Path) -> int:
@@ -55,6 +57,12 @@ def _ranked_of(folder: Path) -> int:
     """Return how many random cells of a table were judged."""
     path = folder / "ranking.json"
     return len(json.loads(path.read_text())["cells"]) if path.is_file() else 0
+
+
+def _has_baselines(folder: Path) -> bool:
+    """Say whether all baselines were measured."""
+    path = folder / "baselines.json"
+    return path.is_file() and bool(json.loads(path.read_text())["complete"])
 
 
 class Doing:
@@ -87,6 +95,8 @@ class Doing:
             self._note("ranking.json", judged_cells(self._searched.state, table, self.wanted.rank))
         if self.wanted.retrain and not (self.folder / "model.safetensors").is_file():
             train(self.folder, resume=bool(checkpoint.names(self.folder / "checkpoints", "train-")))
+        if self.wanted.baselines:
+            baselines(self.folder, device=self.config.device)
 
     @cached_property
     def _searched(self) -> SearchResult:

@@ -9,7 +9,20 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from archgrad.cli import compare, derive, evaluate, export, listing, predict, report, search, show, table, train
+from archgrad.cli import (
+    baselines,
+    compare,
+    derive,
+    evaluate,
+    export,
+    listing,
+    predict,
+    report,
+    search,
+    show,
+    table,
+    train,
+)
 from archgrad.cli.errors import INTERRUPTED, interruption, reporting
 from archgrad.errors import unknown
 
@@ -66,5 +79,5 @@ def _program(
 ) -> None: ...
 
 
-for _verb in (search, derive, train, evaluate, predict, export, show, report, compare, table, listing):
+for _verb in (search, derive, train, evaluate, baselines, predict, export, show, report, compare, table, listing):
     app.command(_verb.NAME, epilog=_verb.EXAMPLES)(_verb.command)

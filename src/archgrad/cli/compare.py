@@ -72,6 +72,10 @@ def command(
     retrain: Annotated[
         bool, typer.Option("--train/--no-train", help="Train what is found from scratch, and test it.")
     ] = True,
+    baselines: Annotated[
+        bool,
+        typer.Option("--baselines", help="Measure standard models of equal size beside the first recipe's networks."),
+    ] = False,
     plugin: PluginOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -102,6 +106,7 @@ def command(
             table=table,
             rank_correlation=rank_cells if rank_correlation else 0,
             retrain=retrain,
+            baselines=baselines,
             workers=0 if _is_shared() else workers,
             plugin=plugin,
             on_run=_done,

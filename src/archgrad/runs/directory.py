@@ -1,7 +1,7 @@
 """The run directory: where everything of one run lies, made once, opened again, and never silently overwritten.
 
 Layout: ``config.yaml  log.jsonl  architecture.json  architecture.svg  checkpoints/  model.safetensors  report.html``;
-of a forecaster ``forecasts.json``.
+of a forecaster ``forecasts.json``; once asked for, ``baselines.json``.
 """
 
 from __future__ import annotations
@@ -117,6 +117,11 @@ class RunDirectory:
     def forecasts(self) -> Path:
         """``forecasts.json``: what the report shows of a forecaster, written when its training is measured."""
         return self.path / "forecasts.json"
+
+    @property
+    def baselines(self) -> Path:
+        """``baselines.json``: what the trained network was compared with by :func:`archgrad.baselines`."""
+        return self.path / "baselines.json"
 
     @property
     def report(self) -> Path:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,28 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from archgrad.errors import InputError
+from archgrad.tasks.equal_size import MeasuredBaseline
 
 if TYPE_CHECKING:
     from archgrad.tasks.data import Data
 
-__all__ = ["Baseline", "PlainNetwork", "logistic_regression", "plain_network"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Baseline:
-    """How well a baseline did.
-
-    Attributes:
-        name: what it is, in words.
-        accuracy: share of the test part that it classifies rightly, in [0, 1].
-        parameters: numbers that training sets.
-        seconds: wall-clock time of its training.
-    """
-
-    name: str
-    accuracy: float
-    parameters: int
-    seconds: float
+__all__ = ["PlainNetwork", "logistic_regression", "plain_network"]
 
 
 class PlainNetwork(nn.Module):
@@ -93,7 +76,7 @@ def plain_network(
     weight_decay: float = 3e-4,
     clip: float = 5.0,
     seed: int = 0,
-) -> Baseline:
+) -> MeasuredBaseline:
     """Train the narrowest plain convolutional network that is no smaller than the found one, and test it.
 
     The settings are those of the found network (SGD with a cosine to 0, DARTS' evaluation settings), so that what
@@ -134,15 +117,15 @@ def plain_network(
         optimiser.step()
         schedule.step()
     seconds = time.perf_counter() - started
-    return Baseline(
+    return MeasuredBaseline(
         name="plain convolutional network",
-        accuracy=_accuracy(network, data),
+        metrics={"accuracy": _accuracy(network, data)},
         parameters=_count(network),
         seconds=seconds,
     )
 
 
-def logistic_regression(data: Data) -> Baseline:
+def logistic_regression(data: Data) -> MeasuredBaseline:
     """Fit scikit-learn's logistic regression on standardised pixels, and test it.
 
     Args:
@@ -162,9 +145,9 @@ def logistic_regression(data: Data) -> Baseline:
     model.fit(images.numpy(), targets.numpy())
     seconds = time.perf_counter() - started
     last = model[-1]
-    return Baseline(
+    return MeasuredBaseline(
         name="logistic regression",
-        accuracy=float(model.score(test_images.numpy(), test_targets.numpy())),
+        metrics={"accuracy": float(model.score(test_images.numpy(), test_targets.numpy()))},
         parameters=int(last.coef_.size + last.intercept_.size),
         seconds=seconds,
     )
