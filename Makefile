@@ -17,7 +17,7 @@ demo: .venv/.installed  ## search, train, evaluate and export on bundled data (i
 	@$(BIN)/python examples/demo.py $(ARGS)
 
 test: .venv/.installed-dev  ## run all tests (ARGS="-k resume" is passed on to pytest)
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 lint: .venv/.installed-dev  ## ruff, its formatter and mypy, changing nothing
 	$(BIN)/ruff check .

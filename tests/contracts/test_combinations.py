@@ -22,6 +22,15 @@ OTHERS = {
     "perturbation": (None, "random"),
 }
 NONE = "no penalty"
+FEW_CANDIDATES = {
+    "darts": ("none", "max_pool_3x3", "skip_connect", "sep_conv_3x3", "dil_conv_5x5"),
+    "extended": ("avg_pool_3x3", "skip_connect", "sep_conv_7x7", "conv_7x1_1x7", "conv_3x3"),
+}
+"""Of every sort one: what all of them cost and compute is tested by itself, the recipes search among all."""
+
+FEW_CELLS = {"best-of-random": {"cells": 4}, "evolution": {"cells": 6, "population": 3, "sample": 2}}
+"""Rules that judge cell after cell judge a few: enough for children to follow the first population."""
+
 Value = tuple[str, Any]
 """A dimension and what it is set to."""
 
@@ -60,8 +69,9 @@ def covering(values: dict[str, list[Any]]) -> list[dict[str, Any]]:
     while open_pairs:
         best: dict[str, Any] = {}
         covered: set[Pair] = set()
+        in_order = sorted(open_pairs, key=repr)
         for _ in range(30):
-            row: dict[str, Any] = dict(sorted(draw.choice(sorted(open_pairs, key=repr)), key=repr))
+            row: dict[str, Any] = dict(sorted(draw.choice(in_order), key=repr))
             for name in draw.sample(names, len(names)):
                 if name not in row:
                     allowed = [x for x in values[name] if not any(clash((name, x), it) for it in row.items())]
@@ -89,7 +99,11 @@ def settings_of(row: dict[str, Any]) -> dict[str, Any]:
     if row.get("penalty", NONE) != NONE:
         settings["penalties"] = {"it": {"name": row["penalty"]}}
     small = {"space.nodes": 2, "supernet.cells": 3, "supernet.channels": 2, "data.batch": 16}
-    return settings | small
+    if row["space"] in FEW_CANDIDATES:
+        small["space.operations"] = FEW_CANDIDATES[row["space"]]
+    return (
+        settings | small | {f"derivation.{name}": value for name, value in FEW_CELLS.get(row["derivation"], {}).items()}
+    )
 
 
 def searched(row: dict[str, Any]) -> archgrad.SearchResult:
@@ -128,7 +142,7 @@ def test_parts_that_contradict_each_other_are_refused_with_the_reason(a: str, x:
     reason = incompatible((a, x), (b, y))
     assert reason
     assert incompatible((b, y), (a, x)) == reason
-    row = {"relaxation": "softmax", "derivation": "top-edges", "schedule": "always", a: x, b: y}
+    row = {"relaxation": "softmax", "derivation": "top-edges", "schedule": "always", "space": "darts", a: x, b: y}
     with pytest.raises(InputError) as caught:
         searched(row)
     assert reason in str(caught.value)
