@@ -107,10 +107,11 @@ def test_a_failing_operation_leaves_the_stacks_in_place() -> None:
 def test_a_bank_that_was_used_can_be_copied() -> None:
     cell = CellSpace(2, 1, ("sep_conv_3x3", "skip_connect"))
     storage, x = CellStorage(cell, CHANNELS, False), torch.randn(2, CHANNELS, 4, 4)
-    with storage.bound():
+    one = [(0, "sep_conv_3x3", 0)]
+    with storage.bound(one):
         storage.bank(0, "sep_conv_3x3").run(0, x)
     again = copy.deepcopy(storage)
-    with storage.bound(), again.bound():
+    with storage.bound(one), again.bound(one):
         torch.testing.assert_close(
             again.bank(0, "sep_conv_3x3").run(0, x), storage.bank(0, "sep_conv_3x3").run(0, x), rtol=0, atol=0
         )
@@ -129,7 +130,7 @@ def test_a_bank_keeps_no_graph_alive_after_a_forward() -> None:
             self.storage = storage
 
         def forward(self, x: Tensor) -> Tensor:
-            with self.storage.bound():
+            with self.storage.bound([(0, "dil_conv_3x3", 0)]):
                 return self.storage.bank(0, "dil_conv_3x3").run(0, x)
 
     functional_call(Cell(), {f"storage.{name}": computed}, (torch.randn(2, CHANNELS, 4, 4),))

@@ -72,7 +72,7 @@ def evaluate_cell(
     features: dict[tuple[int, str, int], Tensor] = {}
     masks = path_masks(plan, drop, inputs[0])
     mask_of = {} if masks is None else dict(zip(plan.rows, masks.unbind(0), strict=True))
-    with storage.bound():
+    with storage.bound(row.feature for row in plan.rows):
         for target, norm in enumerate(norms, start=len(inputs)):
             total: Tensor | None = None
             for row in plan.into(target):

@@ -6,7 +6,7 @@ user's own, by default) are kept as separate modules behind the same interface.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -26,8 +26,12 @@ empty set says that the parameter is not used at all."""
 class Bank(Protocol):
     """The weights of one operation on one source node, for all its slices."""
 
-    def bind(self) -> None:
-        """Take this forward's views of the slices; called once before the first :meth:`run` of a forward."""
+    def bind(self, used: Collection[int] | None = None) -> None:
+        """Take this forward's views of the slices; called once before the first :meth:`run` of a forward.
+
+        Args:
+            used: the slices that will run; None: any of them.
+        """
 
     def release(self) -> None:
         """Let go of the views after the forward: they would keep its weights' graph alive."""
@@ -67,16 +71,20 @@ class StackedBank(nn.Module):
         for name, store, key in _tensors(self.operation):
             stacked = torch.stack([other[name].detach() for other in others])
             store[key] = nn.Parameter(stacked) if isinstance(store[key], nn.Parameter) else stacked
-        self._views: list[tuple[dict[str, Tensor | None], str, tuple[Tensor, ...]]] = []
+        self._views: list[tuple[dict[str, Tensor | None], str, dict[int, Tensor]]] = []
 
-    def bind(self) -> None:
-        """Take the views of all slices, one unbind per tensor, so the backward makes one stack per tensor."""
+    def bind(self, used: Collection[int] | None = None) -> None:
+        """Take the views of slices: of several by one unbind per tensor, so the backward makes one stack per tensor."""
         self._views = []
+        every = range(self.slices)
         for _, store, key in _tensors(self.operation):
             tensor = store[key]
             assert tensor is not None
             # a buffer is written in place, which autograd forbids on the views of unbind
-            views = tensor.unbind(0) if tensor.requires_grad else tuple(tensor[k] for k in range(self.slices))
+            if tensor.requires_grad and (used is None or len(used) > 1):
+                views = dict(zip(every, tensor.unbind(0), strict=True))
+            else:
+                views = {index: tensor[index] for index in (every if used is None else used)}
             self._views.append((store, key, views))
 
     def release(self) -> None:
@@ -118,7 +126,7 @@ class SeparateBank(nn.Module):
         super().__init__()
         self.operations = nn.ModuleList(make() for _ in range(slices))
 
-    def bind(self) -> None:
+    def bind(self, used: Collection[int] | None = None) -> None:
         """Nothing to prepare."""
 
     def release(self) -> None:
@@ -173,15 +181,23 @@ class CellStorage(nn.ModuleDict):
         return bank
 
     @contextmanager
-    def bound(self) -> Iterator[None]:
-        """Within it every bank is ready to run: one forward."""
-        for bank in self.values():
-            bank.bind()  # type: ignore[operator]
+    def bound(self, features: Iterable[tuple[int, str, int]]) -> Iterator[None]:
+        """Within it the banks of some features are ready to run them: one forward.
+
+        Args:
+            features: (source, operation, slice) of everything that will run.
+        """
+        used: dict[tuple[int, str], set[int]] = {}
+        for source, operation, index in features:
+            used.setdefault((source, operation), set()).add(index)
+        banks = [(self.bank(*place), slices) for place, slices in used.items()]
+        for bank, slices in banks:
+            bank.bind(slices)
         try:
             yield
         finally:
-            for bank in self.values():
-                bank.release()  # type: ignore[operator]
+            for bank, _ in banks:
+                bank.release()
 
 
 def _tensors(module: nn.Module) -> list[tuple[str, dict[str, Tensor | None], str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 import torch
@@ -16,8 +16,17 @@ from archgrad.choices.mixing import Support, support_of
 from archgrad.network.modules import OPERATIONS
 from archgrad.space.darts import DartsSpace
 from archgrad.supernet import ImageSupernet
+from archgrad.supernet.fast import cell as fast_cell
 from archgrad.supernet.image import frozen_statistics
 from archgrad.supernet.memory import saved_bytes
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _never_row_by_row() -> Iterator[None]:
+    """Small cells would be left to the reference, and nothing be compared here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fast_cell, "row_by_row", lambda plan, values: False)
+        yield
 
 
 def pair(

@@ -21,6 +21,7 @@ from torch.nn.grad import conv2d_weight
 __all__ = ["depthwise", "depthwise_input_gradient", "depthwise_weight_gradient", "repeated"]
 
 STRIPE = 3  # oneDNN's quick depthwise weight gradient takes kernels of up to three columns, and any number of rows
+SMALL = 64  # up to so many channels times columns one call for the whole kernel costs less than several (measured)
 
 
 def depthwise(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int = 1, dilation: int = 1) -> Tensor:
@@ -59,20 +60,23 @@ def depthwise_weight_gradient(
         dilation: distance between the kernel's taps.
         copies: how often the convolution's input repeats the channels of x.
     """
+    small = gradient.shape[1] * gradient.shape[3] <= SMALL
     if dilation > 1 and stride % dilation == 0:  # every tap reads pixels of one parity only
         x, stride, dilation = x[:, :, ::dilation, ::dilation], stride // dilation, 1
+    elif small and kernel <= STRIPE:
+        pass
     elif dilation > 1 and stride == 1 and not (x.shape[2] % dilation or x.shape[3] % dilation):
         x, gradient, dilation = _phases(x, dilation), _phases(gradient, dilation), 1
     channels, reach = gradient.shape[1], dilation * (kernel // 2)
-    if kernel <= STRIPE or dilation > 1:
+    if kernel <= STRIPE or dilation > 1 or small:
         shape = [channels, 1, kernel, kernel]
         whole: Tensor = conv2d_weight(repeated(x, copies), shape, gradient, stride, reach, dilation, channels)
         return whole
-    stripes = []
+    stripes, padded = [], functional.pad(x, (reach, reach))
     for start in range(0, kernel, STRIPE):
         columns = min(STRIPE, kernel - start)
         # as many columns of the input as this stripe of the kernel passes over
-        seen = _columns(x, start - reach, (gradient.shape[3] - 1) * stride + columns)
+        seen = padded[:, :, :, start : start + (gradient.shape[3] - 1) * stride + columns]
         shape = [channels, 1, kernel, columns]
         stripes.append(conv2d_weight(repeated(seen, copies), shape, gradient, stride, (reach, 0), 1, channels))
     return torch.cat(stripes, dim=3)
@@ -83,18 +87,6 @@ def repeated(x: Tensor, copies: int) -> Tensor:
     if copies == 1:
         return x.contiguous(memory_format=torch.channels_last)
     return torch.cat([x.permute(0, 2, 3, 1)] * copies, dim=3).permute(0, 3, 1, 2)
-
-
-def _columns(x: Tensor, first: int, count: int) -> Tensor:
-    """Return the columns first, first + 1, ... of an image, zeros where there are none."""
-    begin, end = max(first, 0), min(first + count, x.shape[3])
-    if begin >= end:
-        return x.new_zeros(*x.shape[:3], count)
-    found = x.new_empty(x.shape[0], x.shape[2], count, x.shape[1]).permute(0, 3, 1, 2)
-    found[:, :, :, begin - first : end - first] = x[:, :, :, begin:end]
-    found[:, :, :, : begin - first] = 0
-    found[:, :, :, end - first :] = 0
-    return found
 
 
 def _phases(x: Tensor, step: int) -> Tensor:

@@ -39,17 +39,17 @@ def dropped_back(gradient: Tensor, matrix: Tensor, spans: Sequence[Span], masks:
     return back.sub_(column_means(back))
 
 
-def dropped_cross(features: Tensor, gradient: Tensor, like: Tensor, spans: Sequence[Span], masks: Tensor) -> Tensor:
-    """Return dM of (5), [slices, R, columns, C] as M is; zero outside the spans."""
-    found = torch.zeros_like(like)
+def dropped_cross(features: Tensor, gradient: Tensor, out: Tensor, spans: Sequence[Span], masks: Tensor) -> None:
+    """Write dM of (5) into out, [slices, R, columns, C] as M is; zero outside the spans."""
+    if len(spans) > 1 or spans[0].columns < out.shape[2]:
+        out.zero_()
     for (first, last, column, columns, _), (part, _, given) in zip(
-        spans, parts(features, like, gradient, spans), strict=True
+        spans, parts(features, out, gradient, spans), strict=True
     ):
         each = _per_example(part, masks).mT.bmm(_per_example(given, masks))
-        each = each.view(-1, last - first, like.shape[1], columns, like.shape[3])
+        each = each.view(-1, last - first, out.shape[1], columns, out.shape[3])
         mask = masks[:, first:last, column : column + columns]
-        found[first:last, :, column : column + columns] = (each * mask[:, :, None, :, None]).sum(0)
-    return found
+        torch.sum(each * mask[:, :, None, :, None], 0, out=out[first:last, :, column : column + columns])
 
 
 def add_dropped_shared(out: Tensor, features: Tensor, scaled: Tensor, weights: Tensor, masks: Tensor) -> None:

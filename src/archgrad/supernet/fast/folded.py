@@ -18,7 +18,6 @@ All functions take stacks: P is [slices, C, R], S [slices, R, R].
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -26,18 +25,18 @@ import torch
 from torch import Tensor
 
 __all__ = [
-    "Normalised",
     "Span",
     "add_product",
     "as_image",
     "as_matrix",
     "column_means",
-    "covariances",
     "cross",
-    "normalise",
+    "gathered",
+    "gram_matrices",
     "own_spans",
     "parts",
     "place",
+    "place_alone",
     "positions",
     "product_back",
 ]
@@ -86,7 +85,7 @@ def positions(slices: tuple[int, ...], channels: int, dtype: torch.dtype) -> Ten
         channels: of every slice.
         dtype: of the result [all slices, slices multiplied together].
     """
-    pack = packed(channels)
+    pack = min(packed(channels), max(slices))
     at = torch.tensor([index % pack for count in slices for index in range(count)])
     return torch.nn.functional.one_hot(at, pack).to(dtype)
 
@@ -111,8 +110,8 @@ def column_means(matrix: Tensor) -> Tensor:
     return _average(matrix.shape[0], matrix.dtype).mm(matrix)
 
 
-def covariances(features: Tensor, out: Tensor) -> None:
-    """Write the covariance [slices, R, R] of every slice's columns of centred features [pixels, slices R] into out."""
+def gram_matrices(features: Tensor, out: Tensor) -> None:
+    """Write u' u, [slices, R, R], of every slice's columns of features [pixels, slices R] into out."""
     slices, rows = out.shape[:2]
     for span in own_spans(slices, rows):
         part, count = features[:, span.first * rows : span.last * rows], span.last - span.first
@@ -121,53 +120,6 @@ def covariances(features: Tensor, out: Tensor) -> None:
         else:
             gram = part.t().mm(part).view(count, rows, count, rows)
             out[span.first : span.last] = gram.diagonal(dim1=0, dim2=2).permute(2, 0, 1)
-    out /= features.shape[0]
-
-
-@dataclass(frozen=True)
-class Normalised:
-    """Pointwise convolutions that include their batch norm: the right-hand side of (1) and what its gradient needs.
-
-    Args:
-        scaled: diag(v + eps)^(-1/2) P, [slices, C, R].
-        variance: v, [slices, C].
-        pointwise: P.
-        spread: P S.
-        inverse: (v + eps)^(-1/2), [slices, C, 1].
-    """
-
-    scaled: Tensor
-    variance: Tensor
-    pointwise: Tensor
-    spread: Tensor
-    inverse: Tensor
-
-    def back(self, gradient: Tensor, pixels: int) -> tuple[Tensor, Tensor]:
-        """Return the gradient of P, and the matrices (dS + dS') / pixels [slices, R, R] of (3).
-
-        Args:
-            gradient: with respect to ``scaled``, [slices, C, R].
-            pixels: rows of the features that the covariance was taken of.
-        """
-        to_inverse = (gradient * self.pointwise).sum(-1, keepdim=True)
-        to_variance = to_inverse * self.inverse.pow(3)  # times -1/2
-        weighted = self.pointwise * to_variance
-        to_pointwise = torch.addcmul(gradient * self.inverse, self.spread, to_variance, value=-1.0)
-        return to_pointwise, weighted.mT.matmul(self.pointwise).mul_(-1.0 / pixels)
-
-
-def normalise(pointwise: Tensor, covariance: Tensor, eps: float) -> Normalised:
-    """Return equation (1).
-
-    Args:
-        pointwise: P, [slices, C, R].
-        covariance: S, [slices, R, R], or [R, R] if all slices read the same features.
-        eps: of the batch norms.
-    """
-    spread = pointwise.matmul(covariance)
-    variance = (spread * pointwise).sum(-1)
-    inverse = (variance + eps).rsqrt_().unsqueeze(-1)
-    return Normalised(pointwise * inverse, variance, pointwise, spread, inverse)
 
 
 def place(blocks: Tensor, weights: Tensor) -> Tensor:
@@ -180,6 +132,26 @@ def place(blocks: Tensor, weights: Tensor) -> Tensor:
     # into a contiguous result: the product alone would take over the transposed order
     shape = blocks.shape[0], blocks.shape[2], weights.shape[1], blocks.shape[1]
     return torch.mul(blocks.mT.unsqueeze(2), weights[:, None, :, None], out=blocks.new_empty(shape))
+
+
+def place_alone(blocks: Tensor, own: Tensor) -> Tensor:
+    """Return the symmetric blocks [slices, C, C] where every slice keeps to itself: as :func:`place` does.
+
+    Args:
+        blocks: of (3).
+        own: from :func:`positions`; a single column says that slices are multiplied one by one.
+    """
+    return place(blocks, own) if own.shape[1] > 1 else blocks.unsqueeze(2)
+
+
+def gathered(crossed: Tensor, own: Tensor) -> Tensor:
+    """Return the gradient [slices, C, R] of blocks that :func:`place` put where every slice keeps to itself.
+
+    Args:
+        crossed: of their matrix, [slices, R, columns, C].
+        own: from :func:`positions`.
+    """
+    return ((crossed * own[:, None, :, None]).sum(2) if own.shape[1] > 1 else crossed.squeeze(2)).mT
 
 
 def add_product(out: Tensor, features: Tensor, matrix: Tensor, spans: Sequence[Span], fresh: bool = False) -> None:
@@ -201,19 +173,21 @@ def add_product(out: Tensor, features: Tensor, matrix: Tensor, spans: Sequence[S
 
 def product_back(gradient: Tensor, matrix: Tensor, spans: Sequence[Span]) -> Tensor:
     """Return g M' of (3), [pixels, slices R]; every slice must be in one span."""
+    if len(spans) == 1:
+        _, block, part = parts(gradient, matrix, gradient, spans)[0]
+        return part.mm(block.t())
     back = gradient.new_empty(gradient.shape[0], matrix.shape[0] * matrix.shape[1])
     for result, block, part in parts(back, matrix, gradient, spans):
         torch.mm(part, block.t(), out=result)
     return back
 
 
-def cross(features: Tensor, gradient: Tensor, like: Tensor, spans: Sequence[Span]) -> Tensor:
-    """Return dM = u' g of (3), [slices, R, columns, C] as M is; zero outside the spans."""
-    whole = len(spans) == 1 and spans[0].columns == like.shape[2]  # one span may still leave targets out
-    matrix = torch.empty_like(like) if whole else torch.zeros_like(like)
-    for part, block, given in parts(features, matrix, gradient, spans):
+def cross(features: Tensor, gradient: Tensor, out: Tensor, spans: Sequence[Span]) -> None:
+    """Write dM = u' g of (3) into out, [slices, R, columns, C] as M is; zero outside the spans."""
+    if len(spans) > 1 or spans[0].columns < out.shape[2]:  # one span may still leave targets out
+        out.zero_()
+    for part, block, given in parts(features, out, gradient, spans):
         torch.mm(part.t(), given, out=block)
-    return matrix
 
 
 def parts(features: Tensor, matrix: Tensor, out: Tensor, spans: Sequence[Span]) -> list[tuple[Tensor, Tensor, Tensor]]:
@@ -222,9 +196,14 @@ def parts(features: Tensor, matrix: Tensor, out: Tensor, spans: Sequence[Span]) 
     flat = matrix.view(matrix.shape[0] * rows, -1)
     return [
         (
-            features[:, first * rows : last * rows],
-            flat[first * rows : last * rows, column * channels : (column + columns) * channels],
-            out[:, at * channels : (at + columns) * channels],
+            columns_of(features, first * rows, last * rows),
+            columns_of(flat[first * rows : last * rows], column * channels, (column + columns) * channels),
+            columns_of(out, at * channels, (at + columns) * channels),
         )
         for first, last, column, columns, at in spans
     ]
+
+
+def columns_of(matrix: Tensor, start: int, stop: int) -> Tensor:
+    """Return some columns, without a new view where they are all."""
+    return matrix if start == 0 and stop == matrix.shape[1] else matrix[:, start:stop]

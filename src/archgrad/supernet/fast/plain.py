@@ -90,7 +90,7 @@ def _is_convolution(bank: Bank) -> bool:
 def _features(bank: Bank, rows: Sequence[Row], x: Tensor) -> dict[int, Tensor]:
     """Run an operation the reference's way, by slice: once for all of them where they have no weights."""
     slices = dict.fromkeys(row.slice for row in rows)
-    bank.bind()
+    bank.bind(slices)
     operation = bank.operation if isinstance(bank, StackedBank) else None
     alike = type(operation) is nn.Identity or (type(operation) is Pool and type(operation.norm) is nn.Identity)
     if alike:

@@ -10,7 +10,8 @@ from torch import Tensor
 from archgrad.supernet.fast import folded
 from archgrad.supernet.fast.depthwise import depthwise_input_gradient, depthwise_weight_gradient
 from archgrad.supernet.fast.dropped import dropped_back, dropped_cross, dropped_shared_back
-from archgrad.supernet.fast.folded import as_image, as_matrix, column_means, normalise, place
+from archgrad.supernet.fast.folded import as_image, as_matrix, column_means, place
+from archgrad.supernet.fast.normalised import Normalised
 from archgrad.supernet.leaving.matrices import mixed_back, nine, spread, summed_copies
 from archgrad.supernet.leaving.node import NodePass
 from archgrad.supernet.leaving.spec import Kind, Shared
@@ -39,10 +40,9 @@ class BackwardPass(NodePass):
                 self.add_to_x(to_out.mm(spread(self.weights[0], C).t()))
         kept = iter(self.kept)
         for each, rows in zip(spec.shared, self.shared_rows, strict=True):
-            covariance, mean = next(kept), next(kept)
+            mean, normalised = next(kept), Normalised(next(kept), next(kept), next(kept))
             features, found = self.shared_features(each)
             features -= mean
-            normalised = normalise(self.shared_pointwise(each), covariance, spec.eps)
             weights = self.weights[rows]
             back, to_scaled, to_rows = (
                 mixed_back(features, centred, normalised.scaled, weights)
@@ -50,32 +50,32 @@ class BackwardPass(NodePass):
                 else dropped_shared_back(features, to_out, normalised.scaled, weights, self.masks[:, rows])
             )
             to_weights.append(to_rows)
-            to_point, bend = normalised.back(to_scaled, self.pixels)
+            to_point, bend = normalised.back(to_scaled, self.pixels, not each.pools and needs[2])
             if not each.pools:
-                to_tensors[0] = to_point if needs[2] else None
+                to_tensors[0] = to_point
             if needs[0]:
                 self.shared_back(each, back.addmm_(features, bend.sum(0)), found)
         if spec.kinds:
             separable = sum(kind.separable for kind in spec.kinds)
-            inner_kept = [next(kept) for _ in range(2 + separable)] if separable else []
-            to_weights.append(self.kinds_back(centred, inner_kept, next(kept), next(kept), to_tensors, needs))
+            inner_kept = [next(kept) for _ in range(4 + separable)] if separable else []
+            to_weights.append(self.kinds_back(centred, inner_kept, list(kept), to_tensors, needs))
         return [self.gradient() if needs[0] else None, torch.cat(to_weights) if needs[1] else None, *to_tensors]
 
     def kinds_back(
         self,
         gradient: Tensor,
         inner: Sequence[Tensor],
-        covariance: Tensor,
-        shifts: Tensor,
+        last: Sequence[Tensor],
         to_tensors: list[Tensor | None],
         needs: Sequence[bool],
     ) -> Tensor:
         """Write the gradients of the kinds' tensors and return that of their weights."""
         spec, C = self.spec, self.channels
-        normalised = normalise(self.pointwise(first=False), covariance, spec.eps)
+        shifts, normalised = last[0], Normalised(*last[1:])
         matrix = place(normalised.scaled, self.kind_weights)
-        middles = iter(inner[2:])
-        features_of, middle_of, crossed = [], [], []
+        to_matrix = torch.empty_like(matrix)
+        middles = iter(inner[4:])
+        features_of, middle_of = [], []
         for kind, at, where in zip(spec.kinds, self.kernels, self.places, strict=True):
             shift = shifts[where.start * C : where.stop * C]
             middle = next(middles) if kind.separable else None
@@ -83,18 +83,18 @@ class BackwardPass(NodePass):
             features_of.append(
                 self.convolved(kind, at, shift) if middle is None else self.convolved_again(at, middle, shift)
             )
-            crossed.append(self.crossed(features_of[-1], gradient, matrix, kind, where))
-        to_matrix = torch.cat(crossed)
+            self.cross(features_of[-1], gradient, to_matrix[where], kind, where)
         to_weights = (to_matrix * normalised.scaled.mT.unsqueeze(2)).sum((1, 3))
         to_scaled = (to_matrix * self.kind_weights[:, None, :, None]).sum(2).mT
-        to_point, bend = normalised.back(to_scaled, self.pixels)
-        bends = place(bend, self.own(inner=False))
+        lasts = [at + (3 if kind.separable else 1) for kind, at in zip(spec.kinds, self.kernels, strict=True)]
+        to_point, bend = normalised.back(to_scaled, self.pixels, any(needs[2 + last] for last in lasts))
+        bends = folded.place_alone(bend, self.own(inner=False))
         first_gradients: list[tuple[Kind, int, slice, Tensor]] = []
         for index, (kind, at, where) in enumerate(zip(spec.kinds, self.kernels, self.places, strict=True)):
-            last = at + (3 if kind.separable else 1)
-            if needs[2 + last]:
-                to_tensors[last] = to_point[where].view_as(self.tensors[last])
-            if not (needs[0] or any(needs[2 + at : 2 + last])):
+            end = lasts[index]
+            if to_point is not None and needs[2 + end]:
+                to_tensors[end] = to_point[where].view_as(self.tensors[end])
+            if not (needs[0] or any(needs[2 + at : 2 + end])):
                 continue
             back = self.product_back(gradient, matrix, kind, where)
             folded.add_product(back, features_of[index], bends[where], folded.own_spans(kind.slices, C))
@@ -112,14 +112,15 @@ class BackwardPass(NodePass):
             back -= column_means(back)
             first_gradients.append((kind, at, inside, back))
         if first_gradients:
-            self.inner_back(first_gradients, inner[0], inner[1], to_tensors, needs)
+            self.inner_back(first_gradients, inner[0], Normalised(*inner[1:4]), to_tensors, needs)
         return to_weights
 
-    def crossed(self, features: Tensor, gradient: Tensor, matrix: Tensor, kind: Kind, where: slice) -> Tensor:
-        """Return the gradient of a kind's part of the matrix."""
+    def cross(self, features: Tensor, gradient: Tensor, out: Tensor, kind: Kind, where: slice) -> None:
+        """Write the gradient of a kind's part of the matrix."""
         if self.kind_masks is None:
-            return folded.cross(features, gradient, matrix[where], kind.spans)
-        return dropped_cross(features, gradient, matrix[where], kind.spans, self.kind_masks[:, where])
+            folded.cross(features, gradient, out, kind.spans)
+        else:
+            dropped_cross(features, gradient, out, kind.spans, self.kind_masks[:, where])
 
     def product_back(self, gradient: Tensor, matrix: Tensor, kind: Kind, where: slice) -> Tensor:
         """Return the gradient of a kind's features at fixed statistics, without its mean."""
@@ -130,27 +131,27 @@ class BackwardPass(NodePass):
     def inner_back(
         self,
         gradients: Sequence[tuple[Kind, int, slice, Tensor]],
-        covariance: Tensor,
         shifts: Tensor,
+        normalised: Normalised,
         to_tensors: list[Tensor | None],
         needs: Sequence[bool],
     ) -> None:
         """Write the gradients of the first halves of separable kinds."""
         C = self.channels
-        normalised = normalise(self.pointwise(first=True), covariance, self.spec.eps)
         own = self.own(inner=True)
         matrix = place(normalised.scaled, own)
-        to_scaled = torch.zeros_like(normalised.scaled)
+        crossed = torch.zeros_like(matrix)  # kinds of which nothing is needed are left out
         features_of = []
         for kind, at, where, back in gradients:
             features = self.convolved(kind, at, shifts[where.start * C : where.stop * C])
             features_of.append(features)
-            crossed = folded.cross(features, back, matrix[where], folded.own_spans(kind.slices, C))
-            to_scaled[where] = (crossed * own[where][:, None, :, None]).sum(2).mT
-        to_point, bend = normalised.back(to_scaled, self.pixels)
-        bends = place(bend, own)
+            folded.cross(features, back, crossed[where], folded.own_spans(kind.slices, C))
+        to_scaled = folded.gathered(crossed, own)
+        wanted = any(needs[2 + at + 1] for _, at, _, _ in gradients)
+        to_point, bend = normalised.back(to_scaled, self.pixels, wanted)
+        bends = folded.place_alone(bend, own)
         for (kind, at, where, back), features in zip(gradients, features_of, strict=True):
-            if needs[2 + at + 1]:
+            if to_point is not None and needs[2 + at + 1]:
                 to_tensors[at + 1] = to_point[where].view_as(self.tensors[at + 1])
             if needs[0] or needs[2 + at]:
                 spans = folded.own_spans(kind.slices, C)
@@ -196,7 +197,9 @@ class BackwardPass(NodePass):
                 )
             else:
                 part = part * self.shares()
-                back = depthwise_input_gradient(part, nine(self.x), self.x.shape[2:], self.spec.stride, 1)
+                back = depthwise_input_gradient(
+                    part, nine(self.channels, self.x.dtype), self.x.shape[2:], self.spec.stride, 1
+                )
             self.add_to_x(as_matrix(back))
 
     def add_to_x(self, gradient: Tensor) -> None:

@@ -1,9 +1,8 @@
-"""From the banks of a node to what leaves it: operations sorted by type, and the running statistics that they move."""
+"""From the banks of a node to what leaves it: operations sorted by type."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import cast
 
 import torch
@@ -14,6 +13,7 @@ from archgrad.supernet.fast.folded import Span, packed
 from archgrad.supernet.leaving.eval_mode import Constants, EvalPass
 from archgrad.supernet.leaving.function import Leaving
 from archgrad.supernet.leaving.spec import Kind, Moments, Shared, Spec
+from archgrad.supernet.leaving.statistics import Statistics
 from archgrad.supernet.storage import Bank, StackedBank
 
 __all__ = ["Collected", "Group"]
@@ -121,99 +121,63 @@ class Collected:
         plain = not norm.affine and norm.eps == (self.eps or norm.eps) and norm.training == self.training
         return plain and (self.training or norm.running_mean is not None)
 
-    def evaluated(self, x: Tensor, stride: int, weights: Tensor, targets: int) -> Tensor:
+    def evaluated(self, x: Tensor, stride: int, weights: Tensor) -> Tensor:
         """Return the sums [N, targets C, H', W'] of everything known in eval mode; arguments as in :meth:`sums`."""
-        shared = [Shared((pool,), len(group.slices)) for pool, group, _ in self.pools]
+        shared = tuple(Shared((pool,), len(group.slices)) for pool, group, _ in self.pools)
         constants = [Constants(norm, group.slices) for _, group, norm in self.pools]
-        tensors: list[Tensor] = []
         if self.halved is not None:
-            group, halving, pointwise = self.halved
-            shared.append(Shared((), len(group.slices)))
-            constants.append(Constants(halving, group.slices))
-            tensors.append(pointwise)
-        for _, group, norms, its in self.kinds:
+            constants.append(Constants(self.halved[1], self.halved[0].slices))
+        for _, group, norms, _ in self.kinds:
             constants += [Constants(norm, group.slices) for norm in norms]
-            tensors += its
-        kinds = tuple(kind for kind, _, _, _ in self.kinds)
-        spec = Spec(stride, targets, bool(self.identity), tuple(shared), kinds, self.eps or 0.0)
+        spec, tensors = self._described(shared, stride, weights.shape[1])
         x = x.contiguous(memory_format=torch.channels_last)
-        return EvalPass(spec, x, weights[_index(self.index)], tensors, constants).evaluate()
+        return EvalPass(spec, x, weights, tensors, constants).evaluate()
 
-    def sums(self, x: Tensor, stride: int, weights: Tensor, masks: Tensor | None, targets: int) -> Tensor:
-        """Return the sums [N, targets C, H', W'] of everything known, and move the running statistics.
+    def sums(self, x: Tensor, stride: int, weights: Tensor, masks: Tensor | None, statistics: Statistics) -> Tensor:
+        """Return the sums [N, targets C, H', W'] of everything known, and note what batch norms find.
 
         Args:
             x: the node's state.
             stride: of the operations.
-            weights: the flattened mixing with a zero behind it.
-            masks: of dropped paths, [N, as many as weights], or None.
-            targets: how many sums.
+            weights: of the rows in :attr:`index`, [rows, targets].
+            masks: of dropped paths, [N, rows, targets], or None.
+            statistics: where means and variances are noted.
         """
-        shared = [Shared(tuple(kind for kind, _, _ in self.pools), len(self.pools))] if self.pools else []
+        pools = (Shared(tuple(kind for kind, _, _ in self.pools), len(self.pools)),) if self.pools else ()
+        spec, tensors = self._described(pools, stride, weights.shape[1])
+        moments = Moments()
+        x = x.contiguous(memory_format=torch.channels_last)
+        out: Tensor = Leaving.apply(spec, moments, masks, x, weights, *tensors)  # type: ignore[no-untyped-call]
+        self._note(moments, statistics)
+        return out
+
+    def _described(self, pools: tuple[Shared, ...], stride: int, targets: int) -> tuple[Spec, list[Tensor]]:
+        """Return what leaves the node, and its tensors."""
         tensors: list[Tensor] = []
+        shared = pools
         if self.halved is not None:
-            shared.append(Shared((), len(self.halved[0].slices)))
+            shared = (*pools, Shared((), len(self.halved[0].slices)))
             tensors.append(self.halved[2])
         for _, _, _, its in self.kinds:
             tensors += its
         kinds = tuple(kind for kind, _, _, _ in self.kinds)
-        spec = Spec(stride, targets, bool(self.identity), tuple(shared), kinds, self.eps or 0.0)
-        moments = Moments()
-        x = x.contiguous(memory_format=torch.channels_last)
-        index = _index(self.index)
-        masks = None if masks is None else masks[:, index]
-        out: Tensor = Leaving.apply(spec, moments, masks, x, weights[index], *tensors)  # type: ignore[no-untyped-call]
-        self._track(moments, out.shape[0] * out.shape[2] * out.shape[3])
-        return out
+        return Spec(stride, targets, bool(self.identity), shared, kinds, self.eps or 0.0), tensors
 
-    @torch.no_grad()
-    def _track(self, moments: Moments, pixels: int) -> None:
-        """Move the running statistics of the slices that ran."""
-        correction = pixels / (pixels - 1)
+    def _note(self, moments: Moments, statistics: Statistics) -> None:
+        """Note means and variances of the slices that ran."""
         found = iter(moments.shared)
         if self.pools:
             mean, variance = next(found)
             for index, (_, group, norm) in enumerate(self.pools):
-                _move(norm, group.slices, mean[index], variance[index] * correction)
+                statistics.note(norm, group.slices, mean[index : index + 1], variance[index : index + 1])
         if self.halved is not None:
-            mean, variance = next(found)
-            _move(self.halved[1], self.halved[0].slices, mean, variance * correction)
+            statistics.note(self.halved[1], self.halved[0].slices, *next(found))
         at, inner_at = 0, 0
-        last, inner = (
-            None if each is None else (each[0], each[1] * correction) for each in (moments.last, moments.inner)
-        )
         for kind, group, norms, _ in self.kinds:
-            assert last is not None
-            here = slice(at, at + kind.slices)
-            _move(norms[-1], group.slices, last[0][here], last[1][here])
-            at += kind.slices
+            assert moments.last is not None
+            last, at = at, at + kind.slices
+            statistics.note(norms[-1], group.slices, *(each[last:at] for each in moments.last))
             if kind.separable:
-                assert inner is not None
-                here = slice(inner_at, inner_at + kind.slices)
-                _move(norms[0], group.slices, inner[0][here], inner[1][here])
-                inner_at += kind.slices
-
-
-@lru_cache(maxsize=4096)
-def _index(entries: tuple[tuple[int, ...], ...]) -> Tensor:
-    return torch.tensor(entries)
-
-
-def _move(norm: nn.BatchNorm2d, slices: tuple[int, ...], mean: Tensor, variance: Tensor) -> None:
-    """Move the running statistics [all slices, C] of the slices that ran, as the batch norm itself does."""
-    if not (norm.training and norm.track_running_stats) or norm.running_mean is None or norm.running_var is None:
-        return
-    assert norm.num_batches_tracked is not None
-    every = len(slices) == norm.running_mean.shape[0]
-    at = slice(None) if every else list(slices)
-    norm.num_batches_tracked[at] += 1
-    share: Tensor | float
-    if norm.momentum is None:  # the plain average of all batches
-        share = 1.0 / norm.num_batches_tracked[at].to(mean.dtype).unsqueeze(1)
-    else:
-        share = norm.momentum
-    for running, now in ((norm.running_mean, mean), (norm.running_var, variance)):
-        if every and isinstance(share, float):
-            running.lerp_(now.expand_as(running), share)
-        else:
-            running[at] += share * (now - running[at])
+                assert moments.inner is not None
+                first, inner_at = inner_at, inner_at + kind.slices
+                statistics.note(norms[0], group.slices, *(each[first:inner_at] for each in moments.inner))

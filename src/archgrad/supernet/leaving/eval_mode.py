@@ -93,7 +93,7 @@ class EvalPass(NodePass):
         if each.pools[0] == "max":
             image = functional.max_pool2d(self.x, 3, self.spec.stride, 1)
         else:
-            image = depthwise(self.x, nine(self.x), None, self.spec.stride).mul_(self.shares())
+            image = depthwise(self.x, nine(self.channels, self.x.dtype), None, self.spec.stride).mul_(self.shares())
         scales = weights.t().mm(constants.scale)  # [targets, C]
         return as_matrix(image), torch.diag_embed(scales).permute(1, 0, 2).reshape(self.channels, -1)
 

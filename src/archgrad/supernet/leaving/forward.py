@@ -7,8 +7,9 @@ from torch import Tensor
 
 from archgrad.supernet.fast import folded
 from archgrad.supernet.fast.dropped import add_dropped, add_dropped_shared
-from archgrad.supernet.fast.folded import as_matrix, column_means, normalise, place
-from archgrad.supernet.leaving.matrices import mean_image, means_behind, mixed, negative_mean, spread
+from archgrad.supernet.fast.folded import as_matrix, column_means, place
+from archgrad.supernet.fast.normalised import normalise
+from archgrad.supernet.leaving.matrices import means_behind, mixed, negative_means, spread
 from archgrad.supernet.leaving.node import NodePass
 from archgrad.supernet.leaving.spec import Moments
 
@@ -31,15 +32,16 @@ class ForwardPass(NodePass):
             features -= mean
             covariance = features.t().mm(features) / self.pixels
             point = self.shared_pointwise(each)
-            normalised = normalise(point, covariance, spec.eps)
+            normalised, variance = normalise(point, covariance, spec.eps)
             if self.masks is None:
                 matrix = mixed(normalised.scaled, self.weights[rows])
                 out = features.mm(matrix) if out is None else out.addmm_(features, matrix)
             else:
                 out = self.x.new_zeros(self.pixels, spec.targets * C) if out is None else out
                 add_dropped_shared(out, features, normalised.scaled, self.weights[rows], self.masks[:, rows])
-            moments.shared.append((point.matmul(mean.view(-1, 1)).squeeze(-1), normalised.variance))
-            self.kept += [covariance, mean]
+            behind = mean.view(-1, C) if each.pools else point.matmul(mean.view(-1, 1)).squeeze(-1)
+            moments.shared.append((behind, variance))
+            self.kept += [mean, *normalised]
         if not spec.kinds:
             assert out is not None
             return out
@@ -47,18 +49,18 @@ class ForwardPass(NodePass):
         features_of: list[Tensor] = [self.x] * len(spec.kinds)
         middles = self.forward_inner(moments, shifts)
         covariance = self.x.new_empty(self.all_slices, C, C)
-        mean_relu = self.mean_relu()
         for index, (kind, at, where) in enumerate(zip(spec.kinds, self.kernels, self.places, strict=True)):
             shift = shifts[where.start * C : where.stop * C]
             middle = middles[index]
             if middle is None:
-                negative_mean(mean_relu, self.kernel(at), spec.stride, kind, shift)
+                negative_means(self.first_seen(index), self.tensors[at], shift)
                 features_of[index] = self.convolved(kind, at, shift)
             else:
-                negative_mean(mean_image(middle), self.kernel(at + 2), 1, None, shift)
+                negative_means(self.second_seen(kind, middle), self.tensors[at + 2], shift)
                 features_of[index] = self.convolved_again(at, middle, shift)
-            folded.covariances(features_of[index], covariance[where])
-        normalised = normalise(self.pointwise(first=False), covariance, spec.eps)
+            folded.gram_matrices(features_of[index], covariance[where])
+        point = self.pointwise(first=False)
+        normalised, variance = normalise(point, covariance.div_(self.pixels), spec.eps)
         matrix = place(normalised.scaled, self.kind_weights)
         if out is None:
             out = self.x.new_zeros(self.pixels, spec.targets * C)
@@ -67,8 +69,8 @@ class ForwardPass(NodePass):
                 folded.add_product(out, features_of[index], matrix[where], kind.spans)
             else:
                 add_dropped(out, features_of[index], matrix[where], kind.spans, self.kind_masks[:, where])
-        moments.last = means_behind(normalised.pointwise, shifts), normalised.variance
-        self.kept += [covariance, shifts]
+        moments.last = means_behind(point, shifts), variance
+        self.kept += [shifts, *normalised]
         return out
 
     def forward_inner(self, moments: Moments, shifts: Tensor) -> list[Tensor | None]:
@@ -79,15 +81,15 @@ class ForwardPass(NodePass):
             return found
         covariance = self.x.new_empty(self.inner_slices, C, C)
         inner_shifts = self.x.new_empty(self.inner_slices * C)
-        mean_relu = self.mean_relu()
         features_of = []
-        for kind, at, where in zip(self.spec.kinds, self.kernels, self.inner, strict=True):
+        for index, (kind, at, where) in enumerate(zip(self.spec.kinds, self.kernels, self.inner, strict=True)):
             if where is not None:
                 shift = inner_shifts[where.start * C : where.stop * C]
-                negative_mean(mean_relu, self.kernel(at), self.spec.stride, kind, shift)
+                negative_means(self.first_seen(index), self.tensors[at], shift)
                 features_of.append(self.convolved(kind, at, shift))
-                folded.covariances(features_of[-1], covariance[where])
-        normalised = normalise(self.pointwise(first=True), covariance, self.spec.eps)
+                folded.gram_matrices(features_of[-1], covariance[where])
+        point = self.pointwise(first=True)
+        normalised, variance = normalise(point, covariance.div_(self.pixels), self.spec.eps)
         matrix = place(normalised.scaled, self.own(inner=True))
         for index, (kind, where) in enumerate(zip(self.spec.kinds, self.inner, strict=True)):
             if where is not None:
@@ -96,6 +98,6 @@ class ForwardPass(NodePass):
                 spans = folded.own_spans(kind.slices, C)
                 folded.add_product(middle, features, matrix[where], spans, fresh=True)
                 found[index] = self.out_image(middle.clamp_min_(0))
-        moments.inner = means_behind(normalised.pointwise, inner_shifts), normalised.variance
-        self.kept += [covariance, inner_shifts, *(middle for middle in found if middle is not None)]
+        moments.inner = means_behind(point, inner_shifts), variance
+        self.kept += [inner_shifts, *normalised, *(middle for middle in found if middle is not None)]
         return found

@@ -8,48 +8,68 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from archgrad.supernet.fast.depthwise import depthwise
-from archgrad.supernet.fast.folded import as_image, as_matrix, column_means
-from archgrad.supernet.leaving.spec import Kind
+from archgrad.supernet.fast.folded import column_means
 
 __all__ = [
-    "mean_image",
     "means_behind",
     "mixed",
     "mixed_back",
-    "negative_mean",
+    "negative_means",
     "nine",
+    "pixel_means",
     "spread",
     "summed_copies",
     "unit_parts",
+    "window_means",
     "window_shares",
 ]
 
 
-def mean_image(x: Tensor) -> Tensor:
-    """Return the mean [1, C, H, W] of an image [N, C, H, W] over its examples."""
-    return as_image(column_means(x.permute(0, 2, 3, 1).reshape(x.shape[0], -1)).view(-1, x.shape[1]), 1, *x.shape[2:])
+def pixel_means(x: Tensor) -> Tensor:
+    """Return the mean [H W, C] of an image [N, C, H, W] over its examples."""
+    return column_means(x.permute(0, 2, 3, 1).reshape(x.shape[0], -1)).view(-1, x.shape[1])
 
 
-def negative_mean(mean: Tensor, kernel: Tensor, stride: int, kind: Kind | None, out: Tensor) -> None:
-    """Write minus the mean over examples and pixels of a depthwise convolution, from the mean image of its input.
+@lru_cache(maxsize=64)
+def window_means(
+    height: int, width: int, stride: int, windows: tuple[tuple[int, int], ...], dtype: torch.dtype
+) -> Tensor:
+    """Return what averages over all places of a window what each of its taps reads, negated: [all taps, H W].
 
     Args:
-        mean: [1, C, H, W].
-        kernel: [C or slices C, 1, k, k].
-        stride: of the convolution.
-        kind: whose first convolution it is, with the mean still to be repeated; None for a second one.
-        out: [C or slices C].
+        height: of the image.
+        width: of the image.
+        stride: distance of the places.
+        windows: (side, dilation) of every window; the padding keeps the image's sides, but for the stride.
+        dtype: of the result.
     """
-    if kind is not None:
-        mean = mean.repeat(1, kind.slices, 1, 1)
-    image = depthwise(mean, kernel, None, stride, 1 if kind is None else kind.dilation)
-    torch.neg(column_means(as_matrix(image)).squeeze(0), out=out)
+    found = []
+    for side, dilation in windows:
+        along = []
+        for pixels in (height, width):
+            places = torch.arange(0, pixels, stride)
+            read = places[None, :] + dilation * (torch.arange(side)[:, None] - side // 2)  # [taps, places]
+            hits = read[:, :, None] == torch.arange(pixels)  # what lies outside the image hits nothing
+            along.append(hits.to(dtype).sum(1) / len(places))
+        found.append((-along[0][:, None, :, None] * along[1][None, :, None, :]).reshape(side * side, height * width))
+    return torch.cat(found)
+
+
+def negative_means(seen: Tensor, kernel: Tensor, out: Tensor) -> None:
+    """Write minus the mean over examples and pixels of a depthwise convolution.
+
+    Args:
+        seen: minus what every tap reads on average, [taps, channels], from :func:`window_means`.
+        kernel: [slices, C, 1, k, k]; channels are C if all slices read the same, or slices C.
+        out: [slices C].
+    """
+    weighted = kernel.view(-1, seen.shape[1], seen.shape[0]) * seen.t()
+    torch.sum(weighted, -1, out=out.view(-1, seen.shape[1]))
 
 
 def means_behind(pointwise: Tensor, shifts: Tensor) -> Tensor:
     """Return the means [slices, C] behind pointwise convolutions of features whose negative means are given."""
-    return pointwise.matmul(shifts.view(-1, pointwise.shape[2], 1)).squeeze(-1).neg_()
+    return pointwise.bmm(shifts.view(-1, pointwise.shape[2], 1)).squeeze(-1).neg_()
 
 
 def mixed(scaled: Tensor, weights: Tensor) -> Tensor:
@@ -91,9 +111,10 @@ def summed_copies(channels: int, copies: int, dtype: torch.dtype) -> Tensor:
     return torch.eye(channels, dtype=dtype).repeat(copies, 1)
 
 
-def nine(x: Tensor) -> Tensor:
+@lru_cache(maxsize=64)
+def nine(channels: int, dtype: torch.dtype) -> Tensor:
     """Return the kernels [C, 1, 3, 3] that sum over a window of nine pixels."""
-    return x.new_ones(x.shape[1], 1, 3, 3)
+    return torch.ones(channels, 1, 3, 3, dtype=dtype)
 
 
 @lru_cache(maxsize=64)

@@ -11,7 +11,7 @@ from torch.nn import functional
 from archgrad.supernet.fast import folded
 from archgrad.supernet.fast.depthwise import depthwise, repeated
 from archgrad.supernet.fast.folded import as_image, as_matrix
-from archgrad.supernet.leaving.matrices import mean_image, nine, unit_parts, window_shares
+from archgrad.supernet.leaving.matrices import nine, pixel_means, unit_parts, window_means, window_shares
 from archgrad.supernet.leaving.spec import Kind, Shared, Spec
 
 __all__ = ["NodePass"]
@@ -40,7 +40,7 @@ class NodePass:
         self.pixels = self.count * self.sides[0] * self.sides[1]
         self.kept: list[Tensor] = []
         self._relu: dict[int, Tensor] = {}
-        self._mean_relu: Tensor | None = None
+        self._seen: Tensor | None = None
         # positions of every kind's tensors and of its slices among all kinds and among the separable ones
         at, place_, inner = spec.skips, 0, 0
         self.kernels: list[int] = []
@@ -83,7 +83,7 @@ class NodePass:
                 found.append(self.tensors[at + 1])
             elif not first:
                 found.append(self.tensors[at + (3 if kind.separable else 1)])
-        return torch.cat(found).flatten(2)
+        return (torch.cat(found) if len(found) > 1 else found[0]).flatten(2)
 
     def own(self, inner: bool) -> Tensor:
         """Return the positions of slices in products in which every slice keeps to itself."""
@@ -99,11 +99,19 @@ class NodePass:
         """Return a separable kind's second depthwise convolution as a matrix, with its mean taken off."""
         return as_matrix(depthwise(middle, self.kernel(at + 2), shift))
 
-    def mean_relu(self) -> Tensor:
-        """Return the mean of the ReLU over the examples, [1, C, H, W]."""
-        if self._mean_relu is None:
-            self._mean_relu = mean_image(self.relu())
-        return self._mean_relu
+    def first_seen(self, index: int) -> Tensor:
+        """Return minus what the taps of a kind's first kernel read on average, [taps, C]; found once for all kinds."""
+        windows = tuple((kind.kernel, kind.dilation) for kind in self.spec.kinds)
+        if self._seen is None:
+            means = window_means(self.height, self.width, self.spec.stride, windows, self.x.dtype)
+            self._seen = means.mm(pixel_means(self.relu()))
+        first = sum(side * side for side, _ in windows[:index])
+        return self._seen[first : first + windows[index][0] ** 2]
+
+    def second_seen(self, kind: Kind, middle: Tensor) -> Tensor:
+        """Return minus what the taps of a separable kind's second kernel read on average, [taps, slices C]."""
+        means = window_means(*self.sides, 1, ((kind.kernel, 1),), self.x.dtype)
+        return means.mm(pixel_means(middle))
 
     def shared_pointwise(self, each: Shared) -> Tensor:
         """Return the pointwise convolutions [slices, C, R]: the identity of every pool, or the skip connection's."""
@@ -120,7 +128,7 @@ class NodePass:
             if pool == "max":
                 image, found = functional.max_pool2d(self.x, 3, self.spec.stride, 1, return_indices=True)
             else:
-                image = depthwise(self.x, nine(self.x), None, self.spec.stride).mul_(self.shares())
+                image = depthwise(self.x, nine(self.channels, self.x.dtype), None, self.spec.stride).mul_(self.shares())
             pooled.append(as_matrix(image))
         return torch.cat(pooled, dim=1) if len(pooled) > 1 else pooled[0], found
 
