@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from archgrad.cli.app import app
 
 TINY = [
-    *("--set", "supernet.cells=1", "--set", "supernet.channels=2"),
+    *("--set", "supernet.cells=1", "--set", "supernet.channels=2", "--set", "space.nodes=2"),
     *("--set", "data.limit=100", "--set", "data.batch=16", "--epochs", "1"),
 ]
 

@@ -202,7 +202,7 @@ def test_ctrl_c_leaves_with_130_and_says_how_to_go_on(tmp_path: Path) -> None:
     run = tmp_path / "run"
     command = [sys.executable, "-m", "archgrad", "search", *TINY[:-1], "40", "--run", str(run)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while not (run / "checkpoints" / "epoch-0001").exists() and child.poll() is None:
             assert time.monotonic() < deadline
             time.sleep(0.02)
