@@ -14,7 +14,8 @@ import archgrad
 from archgrad.api.forecast import forecast
 from archgrad.engine.state import SearchState
 
-TINY: dict[str, Any] = {"supernet.cells": 1, "supernet.channels": 2, "data.batch": 16}
+WHOLE: dict[str, Any] = {"supernet.cells": 1, "supernet.channels": 2, "data.batch": 16}
+TINY = {**WHOLE, "space.nodes": 2}
 
 
 def own_images(count: int = 60) -> tuple[Tensor, Tensor]:
@@ -26,7 +27,7 @@ def own_images(count: int = 60) -> tuple[Tensor, Tensor]:
 
 @pytest.fixture(scope="module")
 def result() -> archgrad.SearchResult:
-    return archgrad.search("darts", data="digits", epochs=1, settings={**TINY, "data.limit": 100})
+    return archgrad.search("darts", data="digits", epochs=1, settings={**WHOLE, "data.limit": 100})
 
 
 def test_the_result_says_what_the_contract_names(result: archgrad.SearchResult) -> None:
@@ -115,12 +116,12 @@ def test_a_diverging_search_says_where_and_why() -> None:
 
 
 def test_the_forecast_counts_what_a_step_saves() -> None:
-    words: dict[str, Any] = {"data": own_images(), "settings": {**TINY, "data.batch": 12}}
+    words: dict[str, Any] = {"data": own_images(), "settings": {**WHOLE, "data.batch": 12}}
     whole = forecast("darts", **words)
     assert whole["steps_per_epoch"] >= 1
     assert whole["supernet_parameters"] > 0 and whole["choice_parameters"] == 2 * 14 * 8
     memory = whole["memory_mb"]
-    parts = ("weights_gradients_momentum", "saved_for_backward", "resident_before")
+    parts = ("weights_gradients_momentum", "saved_for_backward", "scratch", "resident_before")
     assert memory["total"] == pytest.approx(sum(memory[part] for part in parts))
-    cut = forecast("darts", data=own_images(), settings={**TINY, "data.batch": 12, "weights.accumulate": 2})
+    cut = forecast("darts", data=own_images(), settings={**WHOLE, "data.batch": 12, "weights.accumulate": 2})
     assert cut["memory_mb"]["saved_for_backward"] < 0.8 * memory["saved_for_backward"]

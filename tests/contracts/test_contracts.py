@@ -304,7 +304,10 @@ def test_recipes_resolve_and_search(name: str, monkeypatch: pytest.MonkeyPatch) 
         data=(images, labels),
         epochs=1,
         metrics={},
-        settings={"supernet.cells": 3, "supernet.channels": max(2, config.supernet.partial), "data.batch": 16},
+        settings={
+            **{"space.nodes": 2, "data.batch": 16},
+            **{"supernet.cells": 3, "supernet.channels": max(2, config.supernet.partial)},
+        },
     )
     assert result.state.step == 1
     assert result.recipe == name
