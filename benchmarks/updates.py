@@ -20,6 +20,7 @@ from archgrad.api.settings import search_config
 from archgrad.engine.problem import SearchProblem
 from archgrad.engine.update import Streams, update
 from archgrad.recipes.assemble import Assembled
+from archgrad.supernet.fast.cell import as_for_batch
 from archgrad.supernet.memory import saved_bytes
 
 __all__ = ["CASES", "main", "measure"]
@@ -82,7 +83,8 @@ class Case:
         for size in PROBES:
             x = images[:size]
             known = [*supernet.parameters(), *supernet.buffers(), *state.choices.parameters(), x]
-            counts.append(saved_bytes(lambda x=x: supernet(x, mixings), known))  # type: ignore[misc]
+            with as_for_batch(batch):
+                counts.append(saved_bytes(lambda x=x: supernet(x, mixings), known))  # type: ignore[misc]
         slope = (counts[1] - counts[0]) / (PROBES[1] - PROBES[0])
         return counts[1] + slope * (batch - PROBES[1])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -22,8 +22,10 @@ __all__ = ["VARIANTS", "Step", "circumstances", "options"]
 VARIANTS = ("naive", "reference", "fast")
 
 
-def options(words: Sequence[str], description: str | None) -> argparse.Namespace:
-    """Read the sizes."""
+def options(
+    words: Sequence[str], description: str | None, more: Callable[[argparse.ArgumentParser], object] = id
+) -> argparse.Namespace:
+    """Read the sizes, and what else ``more`` adds to the parser."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--cells", type=int, default=5)
     parser.add_argument("--channels", type=int, default=8)
@@ -33,6 +35,7 @@ def options(words: Sequence[str], description: str | None) -> argparse.Namespace
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     parser.add_argument("--child", help=argparse.SUPPRESS)
+    more(parser)
     return parser.parse_args(words)
 
 

@@ -6,7 +6,7 @@ import torch
 from tests.supernet.small import logits_of, masked, small
 
 from archgrad.choices import Progress, Softmax
-from archgrad.supernet.memory import saved_bytes
+from archgrad.supernet.memory import peak_bytes, saved_bytes
 
 
 def test_a_chain_saves_what_its_derivatives_need() -> None:
@@ -35,3 +35,17 @@ def test_a_smaller_support_needs_less() -> None:
     assert 0 < part < whole
     twice = saved_bytes(lambda: network(torch.cat([images, images]), full).sum(), known)
     assert 1.8 < twice / whole < 2.1  # it grows with the batch
+
+
+def test_the_peak_is_what_is_alive_at_once() -> None:
+    x = torch.rand(100)
+    assert peak_bytes(lambda: x.exp()) == 400
+    assert peak_bytes(lambda: x.exp().exp().exp()) == 800  # an argument and its result; the first is gone by then
+    assert peak_bytes(lambda: (x.exp(), x.exp(), x.exp())) == 1200
+    assert peak_bytes(lambda: x.view(10, 10).t().relu_()) == 0  # views and what is written in place are nothing new
+
+
+def test_the_peak_of_a_backward_holds_what_was_saved() -> None:
+    x = torch.rand(100, requires_grad=True)
+    # two results of exp, both saved; sum; its gradient, expanded, and the product with the second result
+    assert 1200 <= peak_bytes(lambda: torch.autograd.grad(x.exp().exp().sum(), x)) <= 1300

@@ -196,6 +196,8 @@ def _forecast(recipe: str | None, words: dict[str, Any], as_json: bool) -> None:
             "memory: program and data": mebibytes(memory["resident_before"]),
             "memory: weights, gradients, momentum": mebibytes(memory["weights_gradients_momentum"]),
             "memory: kept for the backward": mebibytes(memory["saved_for_backward"]),
+            "memory: scratch of the step": mebibytes(memory["scratch"]),
+            "memory: held by the allocator": mebibytes(memory["allocator"]),
             "memory in all": mebibytes(memory["total"]),
         }
     )

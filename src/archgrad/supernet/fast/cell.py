@@ -7,7 +7,9 @@ Rows that it does not know, such as operations of a user's own, go the reference
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 
 import torch
@@ -21,9 +23,11 @@ from archgrad.supernet.plan import Plan, Row
 from archgrad.supernet.reference import closed, path_masks
 from archgrad.supernet.storage import CellStorage
 
-__all__ = ["evaluate_cell", "row_by_row"]
+__all__ = ["as_for_batch", "evaluate_cell", "row_by_row"]
 
 FEW = 1.75  # evaluations per (source, operation) below which calling them one by one makes fewer calls
+_batch: ContextVar[int | None] = ContextVar("batch", default=None)
+
 SMALL = 2**19  # numbers that all evaluations together give, below which calls cost more than arithmetic (measured)
 
 
@@ -43,6 +47,16 @@ def row_by_row(plan: Plan, values: int) -> bool:
     """
     groups = len({(row.source, row.operation) for row in plan.rows})
     return plan.evaluations < FEW * groups and plan.evaluations * values < SMALL
+
+
+@contextmanager
+def as_for_batch(count: int) -> Iterator[None]:
+    """Within it :func:`row_by_row` decides as for so many examples: few then tell what the whole batch will need."""
+    token = _batch.set(count)
+    try:
+        yield
+    finally:
+        _batch.reset(token)
 
 
 @lru_cache(maxsize=4096)
@@ -83,8 +97,9 @@ def evaluate_cell(
     """
     count, channels, height, width = inputs[0].shape
     pixels, training = count * -(-height // stride) * -(-width // stride), storage.training
+    values = pixels // count * (_batch.get() or count) * channels
     plain = inputs[0].device.type != "cpu" or torch.is_autocast_enabled("cpu")
-    if plain or (pixels < 2 or row_by_row(plan, pixels * channels) if training else torch.is_grad_enabled()):
+    if plain or (pixels < 2 or row_by_row(plan, values) if training else torch.is_grad_enabled()):
         return reference.evaluate_cell(plan, storage, inputs, mixing, norms, stride, drop)
     states, statistics = list(inputs), Statistics()
     rows, candidates = mixing.weights.shape
