@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.api.conftest import TEXT
@@ -15,7 +16,7 @@ from archgrad.runs.config import from_yaml
 
 def test_documents_go_the_way_of_their_file(corpus: Path, tmp_path: Path) -> None:
     documents, spec, run = [corpus.read_text()], f"text:{corpus}", tmp_path / "run"
-    words = {"epochs": 1, "settings": TEXT, "device": "cpu"}
+    words: dict[str, Any] = {"epochs": 1, "settings": TEXT, "device": "cpu"}
     found = archgrad.search("random", data=documents, run=run, **words)
     assert (found.data, found.space) == ("in-memory-text", "darts-rnn")
     from_file = archgrad.search("random", data=spec, **words)

@@ -98,7 +98,7 @@ def settings_of(row: dict[str, Any]) -> dict[str, Any]:
     settings = {name: value for name, value in row.items() if name != "penalty"}
     if row.get("penalty", NONE) != NONE:
         settings["penalties"] = {"it": {"name": row["penalty"]}}
-    small = {"space.nodes": 2, "supernet.cells": 3, "supernet.channels": 2, "data.batch": 16}
+    small: dict[str, Any] = {"space.nodes": 2, "supernet.cells": 3, "supernet.channels": 2, "data.batch": 16}
     if row["space"] in FEW_CANDIDATES:
         small["space.operations"] = FEW_CANDIDATES[row["space"]]
     return (

@@ -58,9 +58,9 @@ def image(drop: float = 0.0) -> Step:
     return lambda: torch.autograd.grad(forward(), inputs, allow_unused=True), forward, [x, *inputs, *net.buffers()]
 
 
-def entrannas(channels: int = 8, batch: int = 8) -> Step:
+def entrannas(channels: int = 8, size: int = 8) -> Step:
     images, labels = torch.rand(64, 1, 8, 8), torch.arange(64) % 10
-    sizes = {"supernet.cells": 4, "supernet.channels": channels, "data.batch": batch}
+    sizes = {"supernet.cells": 4, "supernet.channels": channels, "data.batch": size}
     ready = Assembled(search_config("entrannas", data=(images, labels), settings=sizes), own_data=(images, labels))
     state = ready.state
     with torch.no_grad():

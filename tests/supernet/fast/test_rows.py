@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from tests.supernet.small import small
@@ -10,7 +12,7 @@ from archgrad.choices import Mixing, full_support, transit
 from archgrad.space.darts import DartsSpace
 from archgrad.supernet import reference
 from archgrad.supernet.fast.cell import row_by_row
-from archgrad.supernet.plan import make_plan
+from archgrad.supernet.plan import Plan, make_plan
 
 CELL = DartsSpace()().cells["normal"]
 TRANSIT = tuple(tuple(edge in (0, 1, 2, 3, 5, 7, 9, 12) and k == 1 + edge % 7 for k in range(8)) for edge in range(14))
@@ -39,9 +41,12 @@ def test_few_and_small_operations_go_row_by_row(
 def test_a_small_transit_cell_asks_the_reference_and_an_engine_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     evaluate = reference.evaluate_cell
-    monkeypatch.setattr(
-        reference, "evaluate_cell", lambda plan, *args: asked.append(len(plan.rows)) or evaluate(plan, *args)
-    )
+
+    def listened(plan: Plan, *rest: Any) -> list[torch.Tensor]:
+        asked.append(len(plan.rows))
+        return evaluate(plan, *rest)
+
+    monkeypatch.setattr(reference, "evaluate_cell", listened)
     net = small(1, evaluation="fast")
     x = torch.rand(2, 2, 8, 8)
     net(x, {"normal": transit(TRANSIT, x), "reduce": transit(TRANSIT, x)})
