@@ -9,6 +9,7 @@ import re
 import shlex
 import sys
 import types
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import yaml
 
 from archgrad import registry
 from archgrad.cli import main
+from archgrad.network.modules import COSTS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -34,10 +36,19 @@ def name(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
+@pytest.fixture
+def nothing_stays() -> Iterator[None]:
+    """What a page declares is gone after it; other modules hold this very dictionary."""
+    before = dict(COSTS)
+    yield
+    COSTS.clear()
+    COSTS.update(before)
+
+
+@pytest.mark.usefixtures("nothing_stays")
 @pytest.mark.parametrize("page", pages_with("python"), ids=name)
 def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    # what a page registers is gone after it
     monkeypatch.setattr(registry, "PARTS", copy.deepcopy(registry.PARTS))
     module = types.ModuleType("page")
     monkeypatch.setitem(sys.modules, "page", module)

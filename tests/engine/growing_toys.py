@@ -64,6 +64,7 @@ def growing_search(
                 in_channels=2,
                 classes=CLASSES,
                 evaluation=evaluation,
+                steady=True,
                 node_norm=norm,
                 share_features=share,
                 layers=form.layers,

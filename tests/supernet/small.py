@@ -21,6 +21,7 @@ def small(
     node_norm: bool = False,
     drop_path: float = 0.0,
     evaluation: str = "reference",
+    steady: bool = False,
 ) -> ImageSupernet:
     return ImageSupernet(
         DartsSpace(nodes=nodes)(),
@@ -34,6 +35,7 @@ def small(
         std=STD,
         drop_path=drop_path,
         evaluation=evaluation,
+        steady=steady,
     )
 
 

@@ -191,6 +191,7 @@ def make_supernet(
         node_norm=form.space.network["node_norm"],
         drop_path=config.supernet.drop_path,
         partial=config.supernet.partial,
+        steady=config.growth is not None,
         mean=mean,
         std=std,
         stem=stem,

@@ -48,6 +48,7 @@ class MixedCell(nn.Module):
         share_features: one set of weights per (source, operation).
         node_norm: a non-affine batch norm on every node's sum.
         fast: how it is evaluated.
+        steady: whether its size has no say in that.
     """
 
     def __init__(
@@ -62,9 +63,10 @@ class MixedCell(nn.Module):
         fast: bool = False,
         residual: bool = False,
         partial: int = 1,
+        steady: bool = False,
     ) -> None:
         super().__init__()
-        self.partial = partial
+        self.partial, self.steady = partial, steady
         self.cell, self.stride, self.share_features, self.fast = cell, 2 if reduction else 1, share_features, fast
         self.preprocess = entrances(list(sources), channels, [halve, False], residual, affine=False)
         self.storage = CellStorage(cell, channels // partial, reduction, share_features)
@@ -77,8 +79,11 @@ class MixedCell(nn.Module):
         states = [preprocess(x) for preprocess, x in zip(self.preprocess, inputs, strict=True)]
         plan = make_plan(self.cell, mixing.support, self.share_features)
         drop = drop if self.training else 0.0
-        fast = fast_plain if fast_plain.suits(self.cell) else fast_cell
-        evaluate: Evaluate = fast.evaluate_cell if self.fast else reference.evaluate_cell
+        evaluate: Evaluate = reference.evaluate_cell
+        if self.fast and fast_plain.suits(self.cell):
+            evaluate = fast_plain.evaluate_cell
+        elif self.fast:
+            evaluate = partial(fast_cell.evaluate_cell, together=self.steady)
         if self.partial > 1 or mixing.auxiliary is not None:
             evaluate = partial(evaluate_beside, evaluate, self.cell, partial=self.partial)
         nodes = evaluate(plan, self.storage, states, mixing, list(self.node_norms), self.stride, drop)
@@ -117,6 +122,7 @@ class ImageSupernet(nn.Module):
         layers: in place of those that the skeleton makes of ``cells`` and ``channels``: of a supernet that has grown.
         young: indices of layers that a gate bypasses until they have grown up.
         partial: one channel in so many goes through the mixture, the others bypass it (PC-DARTS, arXiv 1907.05737: 4).
+        steady: small cells are evaluated as large ones, so that one that grows rounds as it did.
 
     Raises:
         InputError: a size is not positive, or an unknown evaluation or stem.
@@ -140,6 +146,7 @@ class ImageSupernet(nn.Module):
         layers: Sequence[Layer] = (),
         young: Sequence[int] = (),
         partial: int = 1,
+        steady: bool = False,
     ) -> None:
         super().__init__()
         if evaluation not in EVALUATIONS:
@@ -176,6 +183,7 @@ class ImageSupernet(nn.Module):
                     fast,
                     layer.residual,
                     partial,
+                    steady,
                 )
             )
             sources, reduced = [sources[1], layer.channels * len(graph.output)], layer.reduction

@@ -55,3 +55,14 @@ def test_a_small_transit_cell_asks_the_reference_and_an_engine_does_not(monkeypa
     with torch.no_grad():
         net.eval()(x, {"normal": transit(TRANSIT, x), "reduce": transit(TRANSIT, x)})
     assert asked == [8]
+
+
+def test_a_steady_supernet_goes_together_at_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    networks = [small(1, evaluation="fast", steady=steady) for steady in (False, True)]
+    networks[1].load_state_dict(networks[0].state_dict())
+    x, mixings = torch.rand(2, 2, 8, 8), dict.fromkeys(("normal", "reduce"), transit(TRANSIT, torch.rand(1)))
+    by_rows = networks[0](x, mixings)
+    monkeypatch.setattr(reference, "evaluate_cell", None)
+    torch.testing.assert_close(networks[1](x, mixings), by_rows)
+    with pytest.raises(TypeError, match="not callable"):
+        networks[0](x, mixings)

@@ -89,17 +89,21 @@ def evaluate_cell(
     norms: Sequence[Callable[[Tensor], Tensor]],
     stride: int,
     drop: float = 0.0,
+    *,
+    together: bool = False,
 ) -> list[Tensor]:
     """Compute what :func:`archgrad.supernet.reference.evaluate_cell` computes, with the same arguments.
 
     The reference itself is taken where the fast path does not apply: under autocast, on other devices than a CPU, for
-    gradients outside training, and for training batches of one pixel; and where it does not pay (:func:`row_by_row`).
+    gradients outside training, and for training batches of one pixel; and where it does not pay (:func:`row_by_row`),
+    unless ``together`` is asked for: a cell that grows would change from one way to the other, and round otherwise.
     """
     count, channels, height, width = inputs[0].shape
     pixels, training = count * -(-height // stride) * -(-width // stride), storage.training
     values = pixels // count * (_batch.get() or count) * channels
     plain = inputs[0].device.type != "cpu" or torch.is_autocast_enabled("cpu")
-    if plain or (pixels < 2 or row_by_row(plan, values) if training else torch.is_grad_enabled()):
+    apart = pixels < 2 or (not together and row_by_row(plan, values))
+    if plain or (apart if training else torch.is_grad_enabled()):
         return reference.evaluate_cell(plan, storage, inputs, mixing, norms, stride, drop)
     states, statistics = list(inputs), Statistics()
     rows, candidates = mixing.weights.shape
