@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from archgrad.choices import Mixing
 from archgrad.choices.mixing import support_of
@@ -30,29 +31,34 @@ from archgrad.supernet.image import Mixings
 __all__ = ["children", "random_child", "shuffled"]
 
 
-def shuffled(mixing: Mixing, cell: CellSpace, generator: torch.Generator) -> Mixing:
-    """Return a mixing in which the weights into every node were dealt out anew among what runs there.
+def shuffled(mixing: Mixing, alive: Tensor, cell: CellSpace, generator: torch.Generator) -> Mixing:
+    """Return a mixing in which the weights into every node were dealt out anew among all that could run there.
 
-    What a rule derives from it is a random child with as much in it as the rule keeps of the mixing itself.
+    What a rule derives from it is a random child with as much in it as the rule keeps of the mixing itself. Candidates
+    that a threshold has cut off (EnTranNAS-DST) weigh 0 and take part; those that are gone for good do not.
 
     Args:
         mixing: an expected mixing, [rows, candidates].
+        alive: bool [rows, candidates], what has not been removed for good.
         cell: says which rows lead into the same node.
         generator: of the deal.
     """
-    weights = mixing.weights.detach().cpu().clone()
-    running = torch.tensor(mixing.support)
+    weights, alive = mixing.weights.detach().cpu().clone(), alive.cpu()
+    runs = torch.tensor(mixing.support)
     for target in dict.fromkeys(cell.groups):
-        into = torch.tensor([group == target for group in cell.groups])[:, None] & running
-        dealt = weights[into]
-        weights[into] = dealt[torch.randperm(len(dealt), generator=generator)]
-    return Mixing(weights, support_of(running))
+        into = torch.tensor([group == target for group in cell.groups])[:, None] & alive
+        order = torch.randperm(int(into.sum()), generator=generator)
+        weights[into], runs[into] = weights[into][order], runs[into][order]
+    return Mixing(weights, support_of(runs))
 
 
 def random_child(expected: Mapping[str, Mixing], state: SearchState, generator: torch.Generator) -> dict[str, Mixing]:
     """Return the mixings of a random child: the derivation of shuffled weights, run with weights 1."""
     parts = state.parts
-    dealt = {kind: shuffled(mixing, parts.space.cells[kind], generator) for kind, mixing in expected.items()}
+    alive = {kind: table.alive for kind, table in state.choices.items()}
+    dealt = {
+        kind: shuffled(mixing, alive[kind], parts.space.cells[kind], generator) for kind, mixing in expected.items()
+    }
     return transit_mixings(expected, project(dealt, parts.derivation, parts.space))
 
 
