@@ -19,8 +19,7 @@ from typing import Any
 import archgrad
 from archgrad.choices import Mixing
 from archgrad.engine.derivations.darts_pt import without
-from archgrad.engine.derivations.selection import final_expected
-from archgrad.engine.evaluate import evaluate_mixings, reestimated_statistics
+from archgrad.engine.derivations.selection import final_expected, reestimated_loss
 from archgrad.engine.state import SearchState
 from archgrad.space.cells import CellSpace
 
@@ -48,16 +47,13 @@ def importance(state: SearchState, kind: str, batches: int | None = None, statis
         statistics: training batches that the statistics come from, the same with and without an edge.
     """
     mixings, cell = final_expected(state), state.parts.space.cells[kind]
-
-    def loss(tried: Mapping[str, Mixing]) -> float:
-        with reestimated_statistics(state.supernet, tried, islice(state.parts.data.once("weights"), statistics)):
-            return evaluate_mixings(state, tried, islice(state.parts.data.once("validation"), batches))["loss"]
-
-    whole, found = loss(mixings), []
+    judged_by = list(islice(state.parts.data.once("validation"), batches))
+    whole, found = reestimated_loss(state, mixings, judged_by, statistics), []
     for row, (source, target) in enumerate(cell.edges):
         weight = strength(mixings[kind], row, cell)
         if weight is not None:
-            rise = loss({**mixings, kind: without(mixings[kind], row)}) - whole
+            left = {**mixings, kind: without(mixings[kind], row)}
+            rise = reestimated_loss(state, left, judged_by, statistics) - whole
             found.append({"edge": [source, target], "weight": weight, "rise": rise})
     return found
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 import torch
+from torch import nn
 
 import archgrad
 
@@ -22,18 +24,15 @@ __all__ = ["draw", "main", "measured", "run", "searched"]
 FIGURES = ("validation", "milliseconds", "parameters", "flops")
 
 
-def measured(cells: list[archgrad.Architecture], size: dict[str, Any], batch: int, turns: int) -> list[float]:
-    """Return the milliseconds of a forward of every cell's network: all in turns, the quickest of each.
+def measured(networks: Sequence[nn.Module], shape: Sequence[int], batch: int, turns: int) -> list[float]:
+    """Return the milliseconds of a forward of every network: all in turns, the quickest of each.
 
     Args:
-        cells: architectures.
-        size: ``cells``, ``channels``, ``classes`` and ``input_shape`` of the networks.
+        networks: to measure.
+        shape: of one image.
         batch: images in a forward.
         turns: how often each is measured; what else the machine does can only make a forward slower.
     """
-    shape = size["input_shape"]
-    plan = {"cells": size["cells"], "channels": size["channels"], "classes": size["classes"]}
-    networks = [archgrad.build(cell, in_channels=shape[0], **plan) for cell in cells]
     rounds = [[archgrad.measure_latency(net, input_shape=shape, batch=batch) for net in networks] for _ in range(turns)]
     return [min(times) for times in zip(*rounds, strict=True)]
 
@@ -82,12 +81,13 @@ def run(options: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
                 rows.append(searched(strength, seed, options))
                 print(f"strength {strength:g}, seed {seed}: validation {rows[-1]['validation']:.4f}", flush=True)
     rows.sort(key=lambda row: (row["strength"], row["seed"]))
-    cells, size = [archgrad.Architecture.from_dict(row["architecture"]) for row in rows], rows[0]["size"]
+    size = rows[0]["size"]
     shape = tuple(size["input_shape"])
     plan = {"cells": size["cells"], "channels": size["channels"], "classes": size["classes"]}
-    times = measured(cells, {**plan, "input_shape": shape}, options.batch, options.turns)
-    for row, cell, milliseconds in zip(rows, cells, times, strict=True):
-        network = archgrad.build(cell, in_channels=shape[0], **plan)
+    cells = [archgrad.Architecture.from_dict(row["architecture"]) for row in rows]
+    networks = [archgrad.build(cell, in_channels=shape[0], **plan) for cell in cells]
+    times = measured(networks, shape, options.batch, options.turns)
+    for row, network, milliseconds in zip(rows, networks, times, strict=True):
         row["milliseconds"] = milliseconds
         row["parameters"] = sum(parameter.numel() for parameter in network.parameters())
         row["flops"] = archgrad.count_flops(network, shape)

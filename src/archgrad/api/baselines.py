@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from archgrad.api.from_python import EXAMPLES, FROM_PYTHON
+from archgrad.api.from_python import ask_again
 from archgrad.api.trained import find_trained
 from archgrad.errors import InputError, unknown
 from archgrad.network.kinds import ForecastKind, ImageKind, LanguageKind, kind_of
@@ -201,8 +201,8 @@ def _budget(
 ) -> Budget:
     """Open the data of the training as it did."""
     spec, seed = str(about["data"]), int(about["seed"])
-    if data is None and (what := FROM_PYTHON.get(spec)):
-        raise InputError(f"The network was trained on {what} given from Python; give {what}: {EXAMPLES[what]}.")
+    if data is None:
+        ask_again(spec, "The network was trained on", "{what}")
     options = {name: value for name, value in (about.get("data_options") or {}).items() if name != "cutout"}
     opened = open_data(
         spec if data is None else data,

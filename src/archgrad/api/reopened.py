@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from archgrad.api.from_python import EXAMPLES, FROM_PYTHON
+from archgrad.api.from_python import ask_again
 from archgrad.errors import InputError
 from archgrad.runs.settings import IN_MEMORY, IN_MEMORY_TEXT
 from archgrad.tasks.data import Data, open_data, parse_spec, spec_of
@@ -33,10 +33,8 @@ def open_again(
         InputError: they are missing, were given from Python, or have changed since.
     """
     known = str(about.get("data"))
-    if spec is None and (what := FROM_PYTHON.get(known)):
-        raise InputError(
-            f"The network was trained on {what} given from Python; give {what} to evaluate: {EXAMPLES[what]}."
-        )
+    if spec is None:
+        ask_again(known, "The network was trained on", "{what} to evaluate")
     options = dict(about.get("data_options") or {})
     if not (spec is None or (isinstance(spec, str) and spec == known)):
         same_kind = _kind(spec) == _kind(known)

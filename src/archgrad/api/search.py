@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from archgrad.api.from_python import EXAMPLES, FROM_PYTHON
+from archgrad.api.from_python import ask_again
 from archgrad.api.interrupts import minding_interrupts
 from archgrad.api.recorder import Hook, Progress, Recorder, peak_memory_mb
 from archgrad.api.settings import load_plugin, search_config, search_layers
@@ -147,11 +147,8 @@ def search(
     if table:
         table.check_space(settled.space.name)
     own = None if data is None or isinstance(data, str) else data
-    if own is None and (what := FROM_PYTHON.get(settled.data.spec)):
-        raise InputError(
-            f"This run was searched on {what} given from Python; give the same {what} again to go on with it: "
-            f"{EXAMPLES[what]}."
-        )
+    if own is None:
+        ask_again(settled.data.spec, "This run was searched on", "the same {what} again to go on with it")
     ready = Assembled(settled, own_data=own, loss=loss, metrics=metrics, processes=processes)
     if directory is None and run is not None and processes.main:
         directory = RunDirectory.create(run, settled)  # only now: what is wrong with the data leaves no directory

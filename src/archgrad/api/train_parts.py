@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from archgrad.api.from_python import EXAMPLES, FROM_PYTHON
+from archgrad.api.from_python import ask_again
 from archgrad.api.train_origin import Origin
 from archgrad.architecture import Architecture
 from archgrad.errors import InputError
@@ -42,8 +42,8 @@ def open_training(config: SearchConfig, data: object, device: torch.device, proc
         InputError: they are missing or unusable.
     """
     own = None if data is None or isinstance(data, str) else data
-    if own is None and (what := FROM_PYTHON.get(config.data.spec)):
-        raise InputError(f"The search was done on {what} given from Python; give {what} to train on: {EXAMPLES[what]}.")
+    if own is None:
+        ask_again(config.data.spec, "The search was done on", "{what} to train on")
     return open_data(
         config.data.spec if own is None else own,
         seed=config.seed,

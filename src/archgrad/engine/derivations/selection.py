@@ -20,7 +20,16 @@ from archgrad.engine.mixings import transit_mixings
 from archgrad.engine.state import Batch, SearchState
 from archgrad.space.cells import CellSpace
 
-__all__ = ["Selects", "child_loss", "decided", "final_expected", "held_out", "random_cells", "standard_rule"]
+__all__ = [
+    "Selects",
+    "child_loss",
+    "decided",
+    "final_expected",
+    "held_out",
+    "random_cells",
+    "reestimated_loss",
+    "standard_rule",
+]
 
 
 @runtime_checkable
@@ -83,9 +92,22 @@ def child_loss(
         judged_by: the batches.
         statistics: training batches that the statistics come from; the same in all processes.
     """
-    child = transit_mixings(final_expected(state), supports)
-    with reestimated_statistics(state.supernet, child, islice(state.parts.data.once("weights"), statistics)):
-        return evaluate_mixings(state, child, judged_by)["loss"]
+    return reestimated_loss(state, transit_mixings(final_expected(state), supports), judged_by, statistics)
+
+
+def reestimated_loss(
+    state: SearchState, mixings: Mapping[str, Mixing], judged_by: Sequence[Batch], statistics: int
+) -> float:
+    """Return the supernet's loss with its batch-norm statistics estimated again for these mixings.
+
+    Args:
+        state: of the search.
+        mixings: what runs, by cell kind.
+        judged_by: the batches.
+        statistics: training batches that the statistics come from; the same in all processes.
+    """
+    with reestimated_statistics(state.supernet, mixings, islice(state.parts.data.once("weights"), statistics)):
+        return evaluate_mixings(state, mixings, judged_by)["loss"]
 
 
 def random_cells(state: SearchState, k: int, generator: torch.Generator) -> Iterator[dict[str, Support]]:

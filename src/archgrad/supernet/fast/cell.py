@@ -26,9 +26,9 @@ from archgrad.supernet.storage import CellStorage
 __all__ = ["as_for_batch", "evaluate_cell", "row_by_row"]
 
 FEW = 1.75  # evaluations per (source, operation) below which calling them one by one makes fewer calls
-_batch: ContextVar[int | None] = ContextVar("batch", default=None)
-
 SMALL = 2**19  # numbers that all evaluations together give, below which calls cost more than arithmetic (measured)
+
+_batch: ContextVar[int | None] = ContextVar("batch", default=None)
 
 
 @lru_cache(maxsize=4096)
