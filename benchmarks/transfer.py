@@ -20,6 +20,7 @@ import torch
 from torch.nn import functional as F
 
 import archgrad
+from archgrad.runs import checkpoint
 
 __all__ = ["load_idx", "main", "read_task"]
 
@@ -74,7 +75,10 @@ def cells_of(options: argparse.Namespace, name: str, data: object, settings: dic
             seed = 0 if recipe == options.recipe else number - 1
             epochs = options.search_epochs if recipe == options.recipe else None
             words = {**size, **settings, **{"space.operations": options.operations}, **more}
-            archgrad.search(recipe, data=data, seed=seed, epochs=epochs, run=run, settings=words)
+            if (run / "config.yaml").is_file():  # it was cut off
+                archgrad.search(data=None if isinstance(data, str) else data, run=run, resume=True)
+            else:
+                archgrad.search(recipe, data=data, seed=seed, epochs=epochs, run=run, settings=words)
     return found
 
 
@@ -86,7 +90,9 @@ def trained(
     if not (run / "model.safetensors").is_file():
         size = {"train.cells": options.cells, "train.channels": options.channels, "train.epochs": options.epochs}
         seed = int(run.name.rpartition("-s")[2])
-        archgrad.train(cell, data=data, run=run, seed=seed, settings={**size, **settings, **options.train})
+        begun = bool(checkpoint.names(run / "checkpoints", "train-"))
+        words = {**size, **settings, **options.train}
+        archgrad.train(cell, data=data, run=run, seed=seed, settings=words, resume=begun)
     return dict(json.loads(log.read_text().splitlines()[-1]))
 
 
