@@ -20,6 +20,7 @@ import torch
 from torch.nn import functional as F
 
 import archgrad
+from archgrad.api.train_origin import find_origin
 from archgrad.runs import checkpoint
 
 __all__ = ["load_idx", "main", "read_task"]
@@ -60,16 +61,15 @@ def read_task(words: str) -> tuple[str, object, dict[str, Any]]:
     return name, spec, settings
 
 
-def cells_of(options: argparse.Namespace, name: str, data: object, settings: dict[str, Any]) -> dict[str, Path]:
-    """Return the architecture files of every arm, searching for what is missing."""
-    given = archgrad.Architecture.load(options.cell)
-    cell = given.cells["normal"]
-    found = {"given": options.cell}
+def cells_of(options: argparse.Namespace, name: str, data: object, settings: dict[str, Any]) -> dict[str, str | Path]:
+    """Return the cell of every arm, as a file or by its name, searching for what is missing."""
+    cell = find_origin(options.cell).architecture.cells["normal"]
+    found: dict[str, str | Path] = {"given": options.cell}
     arms = {"searched here": options.recipe, **{f"random {seed}": "random" for seed in range(options.random)}}
     for number, (arm, recipe) in enumerate(arms.items()):
         run = options.output / f"{name}-{arm.replace(' ', '-')}"
-        found[arm] = run / "architecture.json"
-        if not found[arm].is_file():
+        found[arm] = finished = run / "architecture.json"
+        if not finished.is_file():
             size = {"space.nodes": cell.nodes, "supernet.cells": options.cells, "supernet.channels": options.channels}
             more = options.search if recipe == options.recipe else {}
             seed = 0 if recipe == options.recipe else number - 1
@@ -83,7 +83,7 @@ def cells_of(options: argparse.Namespace, name: str, data: object, settings: dic
 
 
 def trained(
-    options: argparse.Namespace, run: Path, cell: Path, data: object, settings: dict[str, Any]
+    options: argparse.Namespace, run: Path, cell: str | Path, data: object, settings: dict[str, Any]
 ) -> dict[str, Any]:
     """Return the end of a training, done before or now."""
     log = run / "log.jsonl"
@@ -99,7 +99,7 @@ def trained(
 def main(words: Sequence[str]) -> None:
     """Search, train, print a table and write transfer.json."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks transfer", description=__doc__.splitlines()[0])
-    parser.add_argument("cell", type=Path, help="architecture.json of the cell that was found elsewhere")
+    parser.add_argument("cell", help="run or architecture.json of the cell that was found elsewhere, or DARTS_V2")
     parser.add_argument("--task", action="append", required=True, metavar="NAME=SPEC[,KEY=VALUE]")
     parser.add_argument("--recipe", default="entrannas", help="of the search on the task itself")
     parser.add_argument("--search-epochs", type=int, default=10)
