@@ -26,7 +26,7 @@ PROBE = 4
 LIBRARIES_MB = 24.0
 """Code and buffers that torch and oneDNN first load in a step on a CPU; measured, see docs/speed.md."""
 
-UNUSED = {"fast": 0.7, "reference": 0.2}
+UNUSED = {"fast": 0.9, "reference": 0.2}
 """What the C library's allocator holds on a CPU without use, as a share of what a step needs; measured. Between the few
 tensors that the fast evaluation keeps it makes and frees many, and holes remain; with mmap for every block there are
 none."""
