@@ -14,7 +14,8 @@ from torch import Tensor
 from archgrad.errors import InputError, several
 from archgrad.runs.settings import IN_MEMORY
 from archgrad.tasks.batches import as_float
-from archgrad.tasks.imagefolder import SUFFIXES, UNREADABLE, ImageFiles
+from archgrad.tasks.decoding import UNREADABLE
+from archgrad.tasks.imagefolder import SUFFIXES, ImageFiles
 
 __all__ = ["read_inputs"]
 

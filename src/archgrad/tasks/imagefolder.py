@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import struct
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image, ImageOps
 from torch import Tensor
 
 from archgrad.errors import InputError, several
 from archgrad.tasks.augment import Augmentation
+from archgrad.tasks.decoding import UNREADABLE, agreed, decoded, header_of
 from archgrad.tasks.raw import RawImages, digest, listed
 from archgrad.tasks.streaming import processors
 
 __all__ = ["ImageFiles", "load_imagefolder"]
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-# everything that Pillow's decoders are known to raise on damaged files
-UNREADABLE = (
-    *(OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, struct.error),
-    Image.DecompressionBombError,
-)
 
 
 def load_imagefolder(argument: str | None, *, size: int | None = None, mode: str | None = None) -> RawImages:
@@ -147,40 +139,9 @@ class ImageFiles:
             InputError: files that are no images, or whose size or mode differs from the others'; all are named.
         """
         with ThreadPoolExecutor(processors()) as threads:
-            headers = list(threads.map(_header, paths))
-        broken = [path for path, header in zip(paths, headers, strict=True) if header is None]
-        if broken:
-            raise InputError(f"Not an image, or damaged: {listed(broken)}. Mend or remove it.")
-        found = [header for header in headers if header is not None]
-        problems = []
-        sizes = Counter((width, height) for width, height, _ in found)
-        (width, height), _ = sizes.most_common(1)[0]
-        if size is None and len(sizes) > 1:
-            odd = [
-                f"{path} ({header[0]}x{header[1]})"
-                for path, header in zip(paths, found, strict=True)
-                if header[:2] != (width, height)
-            ]
-            problems.append(
-                f"most images are {width}x{height} pixels, but not {listed(odd)}. "
-                f"--set data.size={min(width, height)} resizes every image and cuts its centre square out"
-            )
-        modes = Counter(header[2] for header in found)
-        common = mode or modes.most_common(1)[0][0]
-        if mode is None and (len(modes) > 1 or common not in ("RGB", "L")):
-            wanted = common if common in ("RGB", "L") else "RGB"
-            odd = [f"{path} ({header[2]})" for path, header in zip(paths, found, strict=True) if header[2] != wanted]
-            problems.append(
-                f"images must all be RGB (colour) or all L (grey), but of mode {wanted} is not {listed(odd)}. "
-                "--set data.mode=RGB (or L) converts every image"
-            )
-        deep = [path for path, header in zip(paths, found, strict=True) if header[2].startswith(("I", "F"))]
-        if deep:
-            problems.append(f"more than 8 bits a channel cannot be read; convert to 8 bits: {listed(deep)}")
-        if problems:
-            raise several(f"The images in '{root}' do not fit together", problems)
-        sides = (size, size) if size else (height, width)
-        return cls(tuple(paths), size, common, (3 if common == "RGB" else 1, *sides))
+            headers = list(threads.map(header_of, paths))
+        common, shape = agreed(paths, headers, size, mode, str(root))
+        return cls(tuple(paths), size, common, shape)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -199,28 +160,9 @@ class ImageFiles:
         broken = []
         for place, index in enumerate(indices):
             try:
-                images[place] = self._decode(self.paths[index])
+                images[place] = decoded(self.paths[index], self.size, self.mode, self.shape[1:])
             except UNREADABLE as error:
                 broken.append(f"'{self.paths[index]}' cannot be decoded ({error}). Mend or remove it.")
         if broken:
             raise InputError("\n".join(broken))
         return images
-
-    def _decode(self, path: Path) -> Tensor:
-        with Image.open(path) as opened:
-            image = opened.convert(self.mode)
-        if self.size:
-            image = ImageOps.fit(image, (self.size, self.size), Image.Resampling.BILINEAR)
-        pixels = torch.from_numpy(np.array(image))
-        if pixels.shape[:2] != self.shape[1:]:
-            raise ValueError(f"its size changed to {image.width}x{image.height} since the run began")
-        return pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
-
-
-def _header(path: Path) -> tuple[int, int, str] | None:
-    """Return (width, height, mode) without decoding; None where the file is no image."""
-    try:
-        with Image.open(path) as image:
-            return image.width, image.height, image.mode
-    except UNREADABLE:
-        return None
