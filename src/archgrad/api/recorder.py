@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
+from archgrad.api.tracking import Tracking
 from archgrad.architecture import Architecture
 from archgrad.engine.curvature import choice_curvature, stopping_epoch
 from archgrad.engine.monitor import collapsed
@@ -48,6 +49,7 @@ class Recorder:
         progress: shows what happens.
         main: whether this process writes.
         table: of trained cells, in which every epoch's derived cell is looked up; it decides nothing.
+        tracking: experiment trackers, which get the figures of the log.
 
     Attributes:
         collapsed: whether a collapse, or a loss that got sharp, ended the search for good, as ``early_stop`` asks.
@@ -62,8 +64,9 @@ class Recorder:
         progress: Progress | None = None,
         main: bool = True,
         table: CellTable | None = None,
+        tracking: Tracking | None = None,
     ) -> None:
-        self.table = table
+        self.table, self.tracking = table, tracking or Tracking()
         self.config, self.run, self.fingerprint = config, run, fingerprint
         self.on_epoch, self.progress = on_epoch, progress
         self.log: Log | None = run.open_log() if run and main else None
@@ -106,11 +109,11 @@ class Recorder:
         if self.progress:
             self.progress(kind, state, record)
         if kind == "step":
-            if self.log and (state.step % self.config.log_every == 0 or state.step == 1):
-                self.log.append({"event": "step", "phase": "search", **record})
+            if state.step % self.config.log_every == 0 or state.step == 1:
+                self.tell(kind, state, record)
             return agree(self.interrupted)
-        if kind == "grown" and self.log:
-            self.log.append({"event": "grown", "phase": "search", **record})
+        if kind == "grown":
+            self.tell(kind, state, record)
         if kind != "epoch":
             return False
         self.seconds += record["seconds"]
@@ -120,8 +123,7 @@ class Recorder:
         if self.config.early_stop == "eigenvalue":
             record["monitor"]["eigenvalue"] = state.history[-1]["eigenvalue"] = choice_curvature(state)
         self.last = {key: record[key] for key in ("validation", "derived_validation", "epoch")}
-        if self.log:
-            self.log.append({"event": "epoch", "phase": "search", **record})
+        self.tell(kind, state, record)
         warning = record["monitor"]["warning"]
         if warning and warning not in self.warnings:
             self.warn(warning)
@@ -135,6 +137,13 @@ class Recorder:
         if stop and not due:
             self.save_epoch(state)
         return stop
+
+    def tell(self, kind: str, state: SearchState, record: dict[str, Any]) -> None:
+        """Write one event into the log, and forward its figures to the trackers."""
+        event = {"event": kind, "phase": "search", **record}
+        if self.log:
+            self.log.append(event)
+        self.tracking.forward(event, state.step)
 
     def save_epoch(self, state: SearchState) -> None:
         """Write the checkpoint of a whole epoch; those between epochs have then served."""
@@ -169,7 +178,8 @@ class Recorder:
         self.save(state, checkpoint.epoch_name(state.step, INTERRUPTED))
 
     def close(self) -> None:
-        """Close the log."""
+        """Close the trackers and the log."""
+        self.tracking.close()
         if self.log:
             self.log.close()
 

@@ -13,6 +13,7 @@ from archgrad.api.from_python import ask_again
 from archgrad.api.interrupts import minding_interrupts
 from archgrad.api.recorder import Hook, Progress, Recorder, peak_memory_mb
 from archgrad.api.settings import load_plugin, search_config, search_layers
+from archgrad.api.tracking import Tracking, tracker_names
 from archgrad.architecture import Architecture
 from archgrad.choices import Mixing
 from archgrad.engine.curvature import stopping_epoch
@@ -100,6 +101,7 @@ def search(
     run: str | Path | None = None,
     resume: bool = False,
     table: str | Path | CellTable | None = None,
+    track: str | Sequence[str] = (),
     plugin: str | None = None,
     loss: Measure | None = None,
     metrics: Mapping[str, Measure] | None = None,
@@ -126,6 +128,8 @@ def search(
         resume: go on with the run in ``run`` from its newest checkpoint.
         table: a table of trained cells (CSV), in which derived cells are looked up; it decides nothing. For the space
             ``nasbench201``.
+        track: experiment trackers that get the figures of the log: "tensorboard", "mlflow", "wandb". They change
+            nothing, so a resumed run may have others than it began with.
         plugin: a module to import first, which registers parts.
         loss: callable (output, target) -> scalar, in place of cross entropy.
         metrics: name -> callable (output, target) -> number, in place of accuracy.
@@ -140,6 +144,7 @@ def search(
     """
     load_plugin(plugin)
     table = CellTable(table) if isinstance(table, (str, Path)) else table
+    trackers = tracker_names(track, run)
     given = {"data": data, "space": space, "seed": seed, "epochs": epochs, "device": device, "config": config}
     given |= {"settings": settings, "command": command}
     processes = join_processes(device or "cpu")
@@ -152,7 +157,8 @@ def search(
     ready = Assembled(settled, own_data=own, loss=loss, metrics=metrics, processes=processes)
     if directory is None and run is not None and processes.main:
         directory = RunDirectory.create(run, settled)  # only now: what is wrong with the data leaves no directory
-    recorder = Recorder(settled, directory, ready.data.fingerprint, on_epoch, progress, processes.main, table)
+    tracking = Tracking(trackers if processes.main else (), "search", directory)
+    recorder = Recorder(settled, directory, ready.data.fingerprint, on_epoch, progress, processes.main, table, tracking)
     with closing(recorder):
         return _run(ready, recorder, settled, directory)
 
@@ -160,6 +166,7 @@ def search(
 def _run(ready: Assembled, recorder: Recorder, config: SearchConfig, directory: RunDirectory | None) -> SearchResult:
     """Search to the end, or say how the search ended before."""
     recorder.start(ready.state)
+    recorder.tracking.start(ready.state.step, config, recorder.log)
     started, before = time.perf_counter(), recorder.seconds
     where = directory.path if directory else None
     try:
@@ -247,10 +254,10 @@ def _finish(ready: Assembled, recorder: Recorder, config: SearchConfig, director
         config=config,
         state=state,
     )
+    recorder.tell("end", state, result.to_dict())
     if directory and recorder.log:
         from archgrad.reporting.drawing import draw_svg
 
-        recorder.log.append({"event": "end", "phase": "search", **result.to_dict()})
         directory.write_text(directory.drawing, draw_svg(architecture))
         # last of all: where there is an architecture, everything else is there
         directory.write_text(directory.architecture, architecture.to_json())

@@ -11,6 +11,7 @@ from typing import Any, cast
 from archgrad.api.interrupts import minding_interrupts
 from archgrad.api.search import SearchResult
 from archgrad.api.settings import load_plugin
+from archgrad.api.tracking import Tracking, tracker_names
 from archgrad.api.train_kinds import Task, train_kind
 from archgrad.api.train_origin import Origin, find_origin, refuse_changes, train_config
 from archgrad.api.train_recorder import PREFIX, Hook, Progress, TrainRecorder
@@ -42,6 +43,7 @@ def train(
     device: str = "auto",
     settings: Mapping[str, Any] | None = None,
     resume: bool = False,
+    track: str | Sequence[str] = (),
     plugin: str | None = None,
     loss: Measure | None = None,
     metrics: Mapping[str, Measure] | None = None,
@@ -71,6 +73,8 @@ def train(
         device: "auto", "cpu", "cuda", "cuda:1".
         settings: dotted paths: ``{"train.rate": 0.1, "data.flip": True}``.
         resume: go on with a training that was interrupted, from its newest checkpoint.
+        track: experiment trackers that get the figures of the log: "tensorboard", "mlflow", "wandb". They change
+            nothing, so a resumed training may have others than it began with.
         plugin: a module to import first, which registers parts.
         loss: callable (output, target) -> scalar, in place of cross entropy or, of forecasts, the squared error.
         metrics: name -> callable (output, target) -> number, in place of accuracy, or of the errors of forecasts.
@@ -86,6 +90,7 @@ def train(
     load_plugin(plugin)
     origin = find_origin(run_or_architecture)
     target = _target(origin, run)
+    trackers = tracker_names(track, target)
     given: dict[str, Any] = {
         "data": data,
         "settings": settings,
@@ -133,11 +138,13 @@ def train(
     }
     if target is not None and processes.main and target is not origin.run and not target.config.is_file():
         _create(target, config, origin.architecture)
-    recorder = TrainRecorder(config, target if processes.main else None, facts, on_epoch, progress)
+    tracking = Tracking(trackers if processes.main else (), "train", target)
+    recorder = TrainRecorder(config, target if processes.main else None, facts, on_epoch, progress, tracking)
     words = {"data": config.data.spec, "seed": config.seed, "version": config.version, "inherit": inherit}
     words |= {"fingerprint": opened.fingerprint, "train": config.train.model_dump(), "command": list(command)}
     with closing(recorder):
         recorder.start(state, resumed, words)
+        tracking.start(state.step, config, recorder.log)
         _run(state, opened, task, recorder, processes)
         return finish(state, opened, task, recorder, origin.architecture, kind)
 

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from archgrad.api.tracking import Tracking
 from archgrad.network.training import TrainState
 from archgrad.processes import agree
 from archgrad.runs import checkpoint
@@ -34,6 +35,7 @@ class TrainRecorder:
         facts: what a resumed training must find again, kept in every checkpoint: plain data.
         on_epoch: the user's hook, called with the state after every epoch; True ends the training.
         progress: shows what happens.
+        tracking: experiment trackers, which get the figures of the log.
     """
 
     def __init__(
@@ -43,7 +45,9 @@ class TrainRecorder:
         facts: Mapping[str, Any],
         on_epoch: Hook | None = None,
         progress: Progress | None = None,
+        tracking: Tracking | None = None,
     ) -> None:
+        self.tracking = tracking or Tracking(phase="train")
         self.config, self.run, self.facts = config, run, dict(facts)
         self.on_epoch, self.progress = on_epoch, progress
         self.log: Log | None = run.open_log() if run else None
@@ -75,15 +79,21 @@ class TrainRecorder:
         if self.progress:
             self.progress(kind, state, record)
         if kind == "step":
-            if self.log and (state.step % self.config.log_every == 0 or state.step == 1):
-                self.log.append({"event": "step", "phase": "train", **record})
+            if state.step % self.config.log_every == 0 or state.step == 1:
+                self.tell(kind, state, record)
             return agree(self.interrupted)
         self.seconds += record["seconds"]
-        if self.log:
-            self.log.append({"event": "epoch", "phase": "train", **record})
+        self.tell(kind, state, record)
         if state.epoch % self.config.checkpoint_every == 0 or state.epoch == state.settings.epochs:
             self.save(state)
         return agree(bool(self.on_epoch(state)) if self.on_epoch else False)
+
+    def tell(self, kind: str, state: TrainState, record: dict[str, Any]) -> None:
+        """Write one event into the log, and forward its figures to the trackers."""
+        event = {"event": kind, "phase": "train", **record}
+        if self.log:
+            self.log.append(event)
+        self.tracking.forward(event, state.step)
 
     def save(self, state: TrainState) -> None:
         """Write a checkpoint and remove older ones; within an epoch it takes the place of that epoch's beginning."""
@@ -109,6 +119,7 @@ class TrainRecorder:
             self.log.append({"event": "warning", "message": message})
 
     def close(self) -> None:
-        """Close the log."""
+        """Close the trackers and the log."""
+        self.tracking.close()
         if self.log:
             self.log.close()

@@ -103,8 +103,8 @@ def finish(
             "fingerprint": data.fingerprint,
         },
     )
+    recorder.tell("end", state, {"test": result.metrics, **result.to_dict()})
     if target and recorder.log:
-        recorder.log.append({"event": "end", "phase": "train", "test": result.metrics, **result.to_dict()})
         if kind.shown is not None:
             target.write_text(target.forecasts, json.dumps(kind.shown(network, data), allow_nan=False))
         # last of all: where there is a model, everything else is there

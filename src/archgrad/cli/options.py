@@ -19,6 +19,7 @@ __all__ = [
     "SetOption",
     "SourceArgument",
     "TableOption",
+    "TrackOption",
     "examples",
 ]
 
@@ -58,6 +59,14 @@ TableOption = Annotated[
     Path | None,
     typer.Option(
         "--table", metavar="FILE", help="CSV of trained cells to look derived ones up in (space nasbench201)."
+    ),
+]
+TrackOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--track",
+        metavar="NAME",
+        help="Send the log's figures to tensorboard, mlflow or wandb as well; may be repeated.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]

@@ -17,6 +17,7 @@ from archgrad.cli.options import (
     SeedOption,
     SetOption,
     TableOption,
+    TrackOption,
     examples,
 )
 from archgrad.cli.output import (
@@ -67,6 +68,7 @@ def command(
     run: RunOption = None,
     resume: ResumeOption = False,
     table: TableOption = None,
+    track: TrackOption = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Print sizes and a forecast of the memory; nothing is searched or written."),
@@ -92,8 +94,8 @@ def command(
     words: dict[str, Any] = {"data": data, "space": space, "config": config, "epochs": epochs, "seed": seed}
     words |= {"device": device, "settings": parse_set(settings or []) or None, "plugin": plugin}
     if online:
-        if dry_run or table or epochs is not None:
-            raise InputError("--online reads a stream once: leave --dry-run, --table and --epochs out.")
+        if dry_run or table or track or epochs is not None:
+            raise InputError("--online reads a stream once: leave --dry-run, --table, --track and --epochs out.")
         _stream(ctx, recipe, words, run, resume, as_json)
         return
     if dry_run:
@@ -105,7 +107,8 @@ def command(
         from archgrad.api.search import search
 
         run = run if run or resume else _place(recipe, words)
-        result = search(recipe, **words, run=run, resume=resume, table=table, progress=bar, command=ctx.obj["words"])
+        words |= {"table": table, "track": track or ()}
+        result = search(recipe, **words, run=run, resume=resume, progress=bar, command=ctx.obj["words"])
     if as_json:
         print_json(result.to_dict())
     else:

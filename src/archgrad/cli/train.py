@@ -17,6 +17,7 @@ from archgrad.cli.options import (
     SeedOption,
     SetOption,
     SourceArgument,
+    TrackOption,
     examples,
 )
 from archgrad.cli.output import amount, kept_clean, metrics_words, print_facts, print_json, say
@@ -45,6 +46,7 @@ def command(
     device: DeviceOption = None,
     run: RunOption = None,
     resume: ResumeOption = False,
+    track: TrackOption = None,
     plugin: PluginOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -72,6 +74,7 @@ def command(
             device=device or "auto",
             run=run,
             resume=resume,
+            track=track or (),
             plugin=plugin,
             progress=bar,
             command=ctx.obj["words"],

@@ -1,7 +1,7 @@
 """The run directory: where everything of one run lies, made once, opened again, and never silently overwritten.
 
 Layout: ``config.yaml  log.jsonl  architecture.json  architecture.svg  checkpoints/  model.safetensors  report.html``;
-of a forecaster ``forecasts.json``; once asked for, ``baselines.json``.
+of a forecaster ``forecasts.json``; once asked for, ``baselines.json`` and ``tracking/``.
 """
 
 from __future__ import annotations
@@ -122,6 +122,11 @@ class RunDirectory:
     def baselines(self) -> Path:
         """``baselines.json``: what the trained network was compared with by :func:`archgrad.baselines`."""
         return self.path / "baselines.json"
+
+    @property
+    def tracking(self) -> Path:
+        """``tracking/``: what experiment trackers keep here, see :mod:`~archgrad.api.tracking`."""
+        return self.path / "tracking"
 
     @property
     def report(self) -> Path:
