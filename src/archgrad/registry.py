@@ -106,6 +106,7 @@ PARTS: dict[str, dict[str, Any]] = {
         "csv": "archgrad.tasks.series_csv:load_csv",
         "digits": "archgrad.tasks.digits:load_digits",
         "cifar10": "archgrad.tasks.cifar10:load_cifar10",
+        "hf": "archgrad.tasks.hugging_face:load_hugging_face",
         "imagefolder": "archgrad.tasks.imagefolder:load_imagefolder",
         "macro": "archgrad.tasks.series_macro:load_macro",
         "pydoc": "archgrad.tasks.text_pydoc:load_pydoc",

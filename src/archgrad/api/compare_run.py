@@ -119,7 +119,7 @@ class Doing:
 def _costs(searched: SearchResult) -> dict[str, int]:
     """Return parameters and multiply-adds of the network that a training would make of the found cells."""
     data = cast("Data", searched.state.parts.data)
-    kind = train_kind(searched.architecture, searched.config.data.spec)
+    kind = train_kind(searched.architecture, searched.config)
     network = kind.finished(kind.fresh(searched.architecture, searched.config, data, None))
     parameters = sum(parameter.numel() for parameter in network.parameters())
     return {"parameters": parameters, "flops": count_flops(network, data.input_shape)}

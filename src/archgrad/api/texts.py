@@ -13,10 +13,10 @@ from archgrad.api.reopened import open_again
 from archgrad.errors import InputError
 from archgrad.network.kinds import LanguageKind, Network
 from archgrad.network.language import LanguageNetwork
-from archgrad.recipes.text import TEXTS
 from archgrad.tasks.data import parse_spec
 from archgrad.tasks.image import Measure
 from archgrad.tasks.language import LanguageTask
+from archgrad.tasks.spec_task import task_of
 from archgrad.tasks.text import PARTS
 from archgrad.tasks.text_files import read_text
 from archgrad.tasks.text_own import is_text
@@ -49,7 +49,7 @@ def measure_text(
         raise InputError(
             f"A language model is evaluated on text:PATH, pydoc or documents; got a {type(data).__name__}."
         )
-    if isinstance(data, str) and parse_spec(data)[0] not in TEXTS:
+    if isinstance(data, str) and parse_spec(data) and task_of(data, about.get("data_options")) != "language":
         raise InputError(f"A language model is evaluated on text:PATH or pydoc; {data} holds no text.")
     opened = cast(TextData, open_again(about, data, device, {"window": about["input_shape"][0]}))
     # other texts have other words; the network knows those that it was trained on

@@ -24,7 +24,7 @@ from archgrad.processes import Processes, join_processes
 from archgrad.runs import checkpoint
 from archgrad.runs.config import SearchConfig, resolve
 from archgrad.runs.directory import RunDirectory
-from archgrad.tasks.data import Data, find_device, spec_of
+from archgrad.tasks.data import Data, find_device
 from archgrad.tasks.image import Measure
 
 __all__ = ["TrainResult", "train"]
@@ -100,8 +100,6 @@ def train(
         "seed": seed,
     }
     resumed = _resumed(origin, target, inherit) if resume else None
-    kind = train_kind(origin.architecture, _spec(origin, data, resumed))
-    supernet = kind.supernet(origin) if inherit and resumed is None else None
     if resumed is None:
         config = train_config(origin.config, inherit=inherit, **given)
     else:
@@ -109,6 +107,8 @@ def train(
         inherit, stored = tree["inherit"], resolve(tree["config"])
         config = train_config(stored, inherit=inherit, **given)
         refuse_changes(stored, config, cast(RunDirectory, target).path)
+    kind = train_kind(origin.architecture, config)
+    supernet = kind.supernet(origin) if inherit and resumed is None else None
     place = find_device(device)
     processes = join_processes(place.type)
     if target is not None and not resume and processes.main:
@@ -154,14 +154,6 @@ def _target(origin: Origin, run: str | Path | None) -> RunDirectory | None:
     if run is None or (origin.run is not None and Path(run).resolve() == origin.run.path.resolve()):
         return origin.run
     return RunDirectory(run)
-
-
-def _spec(origin: Origin, data: object, resumed: checkpoint.Newest | None) -> str:
-    """Return the SPEC of the data that are trained on, or the word that stands for one."""
-    if data is not None:
-        return spec_of(data)
-    tree: Any = resumed.tree if resumed else {"config": {"data": {"spec": origin.config.data.spec}}}
-    return str(tree["config"]["data"]["spec"])
 
 
 def _resumed(origin: Origin, target: RunDirectory | None, inherit: bool) -> checkpoint.Newest | None:

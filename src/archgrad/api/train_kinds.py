@@ -13,12 +13,13 @@ from archgrad.architecture import Architecture
 from archgrad.network.image import ImageNetwork
 from archgrad.network.kinds import ForecastKind, ImageKind, LanguageKind, Network, kind_of
 from archgrad.network.recurrent_build import is_recurrent
-from archgrad.recipes.text import TEXTS
+from archgrad.runs.config import SearchConfig
 from archgrad.tasks.data import Data
 from archgrad.tasks.forecast_record import forecast_record
 from archgrad.tasks.forecasting import ForecastTask
 from archgrad.tasks.image import ImageTask, Measure
 from archgrad.tasks.language import LanguageTask
+from archgrad.tasks.spec_task import task_of
 from archgrad.tasks.windows import SeriesData
 
 __all__ = ["TRAIN_KINDS", "TrainKind", "train_kind"]
@@ -104,16 +105,17 @@ TRAIN_KINDS: dict[str, TrainKind] = {
 }
 
 
-def train_kind(architecture: Architecture, spec: str) -> TrainKind:
+def train_kind(architecture: Architecture, config: SearchConfig) -> TrainKind:
     """Return how an architecture is trained.
 
     Args:
         architecture: the cells.
-        spec: of the data; a word that is none for data from Python.
+        config: names the data, or has a word that stands for data from Python.
 
     Raises:
-        InputError: its space is unknown.
+        InputError: its space is unknown, or the data cannot be found.
     """
     if not is_recurrent(architecture):
         return TRAIN_KINDS[ImageKind.name]
-    return TRAIN_KINDS[LanguageKind.name if spec.partition(":")[0] in TEXTS else ForecastKind.name]
+    task = task_of(config.data.spec, config.data.options())
+    return TRAIN_KINDS[LanguageKind.name if task == "language" else ForecastKind.name]

@@ -15,13 +15,14 @@ from archgrad.errors import InputError, several
 from archgrad.network.recurrent_build import is_recurrent
 from archgrad.recipes import nasbench201
 from archgrad.recipes.recurrent import TRAINING, is_recurrent_space
-from archgrad.recipes.text import TEXTS, text_training
+from archgrad.recipes.text import text_training
 from archgrad.runs.config import SearchConfig, resolve
 from archgrad.runs.directory import RunDirectory
 from archgrad.runs.layers import Layer
 from archgrad.runs.settings import IN_MEMORY, IN_MEMORY_TEXT
 from archgrad.space.nasbench201 import NAME as NASBENCH201
 from archgrad.tasks.data import spec_of
+from archgrad.tasks.spec_task import task_of
 
 __all__ = ["Origin", "find_origin", "refuse_changes", "train_config"]
 
@@ -103,15 +104,18 @@ def train_config(
         InputError: anything is wrong; all problems are listed.
     """
     bottom = base.model_dump()
-    if data is not None:
-        spec = spec_of(data)
-        if _kind(spec, base) != _kind(base.data.spec, base):
-            bottom["data"] = {"batch": base.data.batch}  # the other options belong to the other kind of data
-        bottom["data"]["spec"] = spec
-        if is_recurrent_space(base.space.name) and _is_text(spec) != _is_text(base.data.spec):
-            bottom["train"] = {**(text_training(spec) if _is_text(spec) else TRAINING), "hidden": base.train.hidden}
     layers: list[Layer] = [_allowed(settings)]
     recurrent = is_recurrent_space(base.space.name)
+    if data is not None:
+        spec, options = spec_of(data), base.data.options()
+        same_kind = _kind(spec, base) == _kind(base.data.spec, base)
+        given_options = {**(options if same_kind else {}), **(layers[0].get("data") or {})}
+        was_text, text = recurrent and _is_text(base.data.spec, options), recurrent and _is_text(spec, given_options)
+        if not same_kind or text != was_text:
+            bottom["data"] = {"batch": base.data.batch}  # the other options belong to the other kind of data
+        bottom["data"]["spec"] = spec
+        if text != was_text:
+            bottom["train"] = {**(text_training(spec) if text else TRAINING), "hidden": base.train.hidden}
     given = [key for key in ("cells", "channels") if single.get(key) is not None]
     if recurrent and given:
         raise InputError(
@@ -179,8 +183,8 @@ def _kind(spec: str, base: SearchConfig) -> str:
     return "csv" if name == IN_MEMORY and is_recurrent_space(base.space.name) else name
 
 
-def _is_text(spec: str) -> bool:
-    return spec.partition(":")[0] in TEXTS
+def _is_text(spec: str, options: Mapping[str, Any]) -> bool:
+    return task_of(spec, options) == "language"
 
 
 def _flat(config: SearchConfig) -> dict[str, Any]:

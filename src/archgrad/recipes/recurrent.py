@@ -7,17 +7,15 @@ from typing import Any
 
 from archgrad import registry
 from archgrad.recipes.growing import RECURRENT_START
-from archgrad.recipes.text import TEXTS, text_layer
+from archgrad.recipes.text import text_layer
 from archgrad.runs.layers import Layer, over, tidy
 from archgrad.runs.parts import options_of
+from archgrad.tasks.spec_task import task_of
 
-__all__ = ["DEFAULT_SPACE", "SERIES", "TRAINING", "is_recurrent_space", "recurrent_layer"]
+__all__ = ["DEFAULT_SPACE", "TRAINING", "is_recurrent_space", "recurrent_layer"]
 
 DEFAULT_SPACE = "darts-rnn"
 """The space of a search on series where none is named."""
-
-SERIES = ("csv", "macro")
-"""The data that are forecast."""
 
 ENGINES = 0.25
 """Share of a window, at its end, whose steps are Engine-cells where a recipe has some (a reconstruction)."""
@@ -54,11 +52,12 @@ def recurrent_layer(recipe: Layer, above: Sequence[Layer], series: bool = False)
     space, data = given.get("space") or {}, given.get("data") or {}
     name = space.get("name") if isinstance(space, Mapping) else None
     spec = str(data.get("spec", "")) if isinstance(data, Mapping) else ""
-    kind = spec.partition(":")[0]
-    if name is None and (series or kind in SERIES or kind in TEXTS):
-        name = DEFAULT_SPACE
-    if not isinstance(name, str) or not is_recurrent_space(name):
+    if name is not None and not (isinstance(name, str) and is_recurrent_space(name)):
         return {}
+    task = "forecasting" if series else task_of(spec, data if isinstance(data, Mapping) else {})
+    if name is None and task == "image":
+        return {}
+    name = name or DEFAULT_SPACE
     own = tidy(recipe, [])
     layer: dict[str, Any] = {
         "space": {"name": name, "none": own.get("space", {}).get("none", True)},
@@ -77,7 +76,7 @@ def recurrent_layer(recipe: Layer, above: Sequence[Layer], series: bool = False)
     rule = own.get("derivation", {}).get("name", "top-edges")
     if "k" in (options_of("derivation", rule) or {}):
         layer["derivation"] = {"name": rule, "k": 1}
-    if kind in TEXTS:
+    if task == "language":
         layer = over(
             layer, {key: value for key, value in text_layer(spec).items() if key != "epochs" or key not in own}
         )

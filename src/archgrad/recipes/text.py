@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from archgrad.runs.settings import IN_MEMORY_TEXT
-
-__all__ = ["PYDOC_TRAINING", "TEXTS", "TEXT_LAYER", "TEXT_TRAINING", "text_layer", "text_training"]
-
-TEXTS = ("pydoc", "text", IN_MEMORY_TEXT)
-"""The data that language models read."""
+__all__ = ["PYDOC_TRAINING", "TEXT_LAYER", "TEXT_TRAINING", "text_layer", "text_training"]
 
 TEXT_TRAINING: dict[str, Any] = {
     **{"epochs": 8, "batch": 20, "optimizer": "sgd", "rate": 20.0, "rate_end": 0.0, "rate_schedule": "cosine"},

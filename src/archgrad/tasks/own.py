@@ -15,7 +15,7 @@ from archgrad.tasks.own_dataset import DatasetImages, collected, pixels, scanned
 from archgrad.tasks.raw import Images, RawImages, digest, listed
 from archgrad.tasks.streaming import CHUNK
 
-__all__ = ["load_own"]
+__all__ = ["load_own", "numbered"]
 
 ACCEPTED = (
     "a pair (images, labels) of tensors or arrays, a torch Dataset or a DataLoader of such pairs, or a dictionary "
@@ -49,7 +49,7 @@ def load_own(given: object) -> RawImages:
     names = parts.get("classes")
     if names is not None and not isinstance(names, (list, tuple)):
         raise InputError(f"The classes must be a list of their names, got {_said(names)}.")
-    numbers, test_numbers, classes = _numbered(labels, test_labels, [str(name) for name in names or ()])
+    numbers, test_numbers, classes = numbered(labels, test_labels, [str(name) for name in names or ()])
     contents = [part for part in (_content(train), numbers, _content(test), test_numbers) if part is not None]
     return RawImages(
         name=kind,
@@ -89,8 +89,13 @@ def _said(given: object) -> str:
     return f"{len(given)} things" if isinstance(given, (tuple, list)) else f"an object of type {type(given).__name__}"
 
 
-def _numbered(train: object, test: object | None, names: list[str]) -> tuple[Tensor, Tensor | None, tuple[str, ...]]:
+def numbered(train: object, test: object | None, names: list[str]) -> tuple[Tensor, Tensor | None, tuple[str, ...]]:
     """Return the labels as numbers from 0, and the names of the classes.
+
+    Args:
+        train: whole numbers or names, [N].
+        test: likewise; None if there are none.
+        names: of the classes, where they are known.
 
     Raises:
         InputError: labels that are neither whole numbers nor names, or that have no class.
