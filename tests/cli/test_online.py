@@ -27,7 +27,7 @@ def test_a_stream_is_read_and_goes_on_with_more_rows(program: Program, tmp_path:
 
 
 def test_what_makes_no_sense_on_a_stream_is_refused(program: Program, tmp_path: Path) -> None:
-    for words in (["--epochs", "3"], ["--dry-run"]):
+    for words in (["--epochs", "3"], ["--dry-run"], ["--track", "tensorboard"]):
         result = program("search", "growing", "--data", "csv:x.csv", "--online", *words, "--run", tmp_path / "run")
         assert result.exit_code == 2
         assert "--online reads a stream once" in result.stderr
