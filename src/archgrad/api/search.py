@@ -114,7 +114,7 @@ def search(
     Args:
         recipe: a name that ``archgrad list recipes`` shows, or a :class:`Recipe` of your own; default
             ``entrannas``, the cheapest.
-        data: a SPEC ("digits", "cifar10:PATH", "imagefolder:PATH"), a pair of tensors (images, labels), a
+        data: a SPEC ("digits", "imagefolder:PATH", "hf:NAME", ...), a pair of tensors (images, labels), a
             ``DataLoader`` or a map-style data set, series as a pandas frame or rows of numbers [time, series], or
             text as :func:`archgrad.tasks.text_own.load_own_text` takes it, such as a list of documents; default
             ``digits``.

@@ -37,7 +37,7 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         metavar="SPEC",
-        help="Such as digits, cifar10:PATH, imagefolder:PATH, macro, csv:PATH, pydoc, text:PATH.",
+        help="Such as digits, cifar10:PATH, imagefolder:PATH, macro, csv:PATH, pydoc, text:PATH, hf:NAME.",
     ),
 ]
 SeedOption = Annotated[int | None, typer.Option("--seed", metavar="N", help="Of everything random.")]

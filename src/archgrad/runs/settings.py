@@ -82,7 +82,7 @@ class DataSettings(BaseModel):
     Settings that are None are left to the data; further ones belong to the kind of data and reach its loader.
 
     Attributes:
-        spec: ``digits``, ``cifar10:PATH``, ``imagefolder:PATH``, ...
+        spec: ``digits``, ``cifar10:PATH``, ``imagefolder:PATH``, ``hf:NAME``, ...
         batch: examples in one step of the search.
         workers: processes that read, where data streams from the disk.
         crop_padding: pixels of padding before a random crop; 0 for none.

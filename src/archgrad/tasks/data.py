@@ -122,7 +122,7 @@ def open_data(
     """Open data for one run.
 
     Args:
-        spec: a SPEC (``"digits"``, ``"cifar10:PATH"``, ``"imagefolder:PATH"``), or what :func:`load_own` or, of series,
+        spec: a SPEC (``"digits"``, ``"cifar10:PATH"``, ``"hf:NAME"``, ...), or what :func:`load_own` or, of series,
             :func:`archgrad.tasks.series_table.load_table` or, of text, :func:`archgrad.tasks.text_own.load_own_text`
             accepts.
         seed: of the splits, the order and the augmentation.
