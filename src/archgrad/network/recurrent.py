@@ -146,17 +146,21 @@ class SequenceNorm(nn.BatchNorm1d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the states [N, H] of one step, normalised."""
+        mean, variance, training, momentum = self.step()
+        return functional.batch_norm(input, mean, variance, None, None, training, momentum, self.eps)
+
+    def step(self) -> tuple[Tensor | None, Tensor | None, bool, float]:
+        """Begin a time step: return what a batch norm gets as means, variances, training and momentum."""
         mean, variance = self.running_mean, self.running_var
         assert mean is not None and variance is not None
         if not self.training:
-            return functional.batch_norm(input, mean, variance, None, None, False, 0.0, self.eps)
+            return mean, variance, False, 0.0
         if not self.track_running_stats:
-            return functional.batch_norm(input, None, None, None, None, True, 0.0, self.eps)
+            return None, None, True, 0.0
         if not self._seen:
             self._seen = [torch.zeros_like(mean), torch.zeros_like(variance)]
         self._steps += 1
-        seen_mean, seen_variance = self._seen
-        return functional.batch_norm(input, seen_mean, seen_variance, None, None, True, 1.0 / self._steps, self.eps)
+        return self._seen[0], self._seen[1], True, 1.0 / self._steps
 
     def finish(self) -> None:
         """Move the running statistics towards the average of this forward's steps."""

@@ -7,6 +7,7 @@ shared by its predecessors: the storage is one stack with a slice for each.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -24,9 +25,11 @@ from archgrad.network.recurrent import (
 )
 from archgrad.space.cells import Space
 from archgrad.supernet.image import EVALUATIONS, Mixings
-from archgrad.supernet.recurrent.fast import Block, blocks_of, fast_highway_nodes, fast_two_input_nodes
+from archgrad.supernet.recurrent.by_source import BySource
+from archgrad.supernet.recurrent.nodes import nodes
 from archgrad.supernet.recurrent.plan import Group, make_recurrent_plan
 from archgrad.supernet.recurrent.reference import Weights, highway_nodes, two_input_nodes
+from archgrad.supernet.recurrent.rules import Highway, TwoInput
 from archgrad.supernet.storage import Liveness
 
 __all__ = ["MixedRecurrentCell", "RecurrentSupernet", "StepMixing"]
@@ -35,19 +38,19 @@ Layered = Mapping[str, Mixing]
 
 
 class StepMixing:
-    """A cell's mixing made ready for its time steps: the plan, the weights as scalars, the combiners that run.
+    """A cell's mixing made ready for its time steps, in what form the evaluation takes it.
 
     Args:
         space: the cell and, for two-input cells, its combiners.
         kind: the cell kind.
         mixings: what this layer is given.
+        stack: the matrices of every candidate, [slices, H, width].
     """
 
-    def __init__(self, space: Space, kind: str, mixings: Layered) -> None:
-        self.cell, mixing = space.cells[kind], mixings[kind]
-        self.plan: tuple[Group, ...] = make_recurrent_plan(self.cell, mixing.support)
-        self.mixing = mixing
-        if mixing.auxiliary is not None:
+    def __init__(self, space: Space, kind: str, mixings: Layered, stack: Tensor) -> None:
+        self.cell, self.mixing, self.stack = space.cells[kind], mixings[kind], stack
+        self.plan: tuple[Group, ...] = make_recurrent_plan(self.cell, self.mixing.support)
+        if self.mixing.auxiliary is not None:
             raise InputError("An auxiliary skip (relaxation.skip) is for cells for images; leave it out.")
         self.combiners: list[Mapping[str, Tensor]] = []
         if self.cell.combiner is not None:
@@ -59,22 +62,30 @@ class StepMixing:
                 {name: weight for name, weight, runs in zip(names, row.unbind(0), live, strict=True) if runs}
                 for row, live in zip(omega.weights.unbind(0), omega.support, strict=True)
             ]
-        self._scalars: Weights | None = None
-        self._blocks: list[Block] | None = None
 
-    @property
+    @cached_property
+    def slices(self) -> Sequence[Tensor]:
+        """The matrices, one by one."""
+        return self.stack.unbind(0)
+
+    @cached_property
     def scalars(self) -> Weights:
         """The mixing's weights, [row][candidate]."""
-        if self._scalars is None:
-            self._scalars = [row.unbind(0) for row in self.mixing.weights.unbind(0)]
-        return self._scalars
+        return [row.unbind(0) for row in self.mixing.weights.unbind(0)]
 
-    @property
-    def blocks(self) -> list[Block]:
-        """What the fast evaluation takes from the mixing."""
-        if self._blocks is None:
-            self._blocks = blocks_of(self.plan, self.mixing.weights, self.cell.operations)
-        return self._blocks
+    @cached_property
+    def by_source(self) -> BySource:
+        """Weights and matrices, source by source."""
+        return BySource(self.cell, self.mixing, self.stack)
+
+    @cached_property
+    def combined(self) -> Tensor | None:
+        """The weights of the combiners, [nodes, (add, multiply)], 0 where one does not run."""
+        if not self.combiners:
+            return None
+        zero = self.stack.new_zeros(())
+        rows = [torch.stack([omega.get("add", zero), omega.get("multiply", zero)]) for omega in self.combiners]
+        return torch.stack(rows)
 
 
 class MixedRecurrentCell(nn.Module):
@@ -124,7 +135,6 @@ class MixedRecurrentCell(nn.Module):
         x: Tensor,
         hidden: Tensor,
         mixing: StepMixing,
-        stack: Sequence[Tensor],
         x_mask: Tensor | None = None,
         h_mask: Tensor | None = None,
     ) -> Tensor:
@@ -134,27 +144,25 @@ class MixedRecurrentCell(nn.Module):
             x: x_t, [N, inputs].
             hidden: h_{t-1}, [N, H].
             mixing: what this step is given.
-            stack: the slices of :attr:`weight`, taken once a sequence.
             x_mask: dropout of the input.
             h_mask: dropout of every state before its matrix.
         """
         fast, norms = self.evaluation == "fast", list(self.norms)
         if self.two_inputs:
             entering = [masked(x, x_mask) @ self.enter_x, masked(hidden, h_mask) @ self.enter_h]
-            nodes = (
-                fast_two_input_nodes(mixing.blocks, stack, entering, mixing.combiners, norms, h_mask)
-                if fast
-                else two_input_nodes(mixing.plan, stack, entering, mixing.scalars, mixing.combiners, norms, h_mask)
-            )
+            if fast:
+                states = nodes(TwoInput(), mixing.by_source, norms, h_mask, entering, mixing.combined)
+            else:
+                of = mixing.plan, mixing.slices, entering, mixing.scalars, mixing.combiners
+                states = two_input_nodes(*of, norms, h_mask)
         else:
             both = torch.cat([masked(x, x_mask), masked(hidden, h_mask)], dim=-1)
             first: Tensor = norms[0](merged_input(hidden, both @ self.enter))
-            nodes = (
-                fast_highway_nodes(mixing.blocks, stack, first, norms[1:], h_mask)
-                if fast
-                else highway_nodes(mixing.plan, stack, first, mixing.scalars, norms[1:], h_mask)
-            )
-        return bounded(self._output(nodes))
+            if fast:
+                states = nodes(Highway(), mixing.by_source, norms[1:], h_mask, [first])
+            else:
+                states = highway_nodes(mixing.plan, mixing.slices, first, mixing.scalars, norms[1:], h_mask)
+        return bounded(self._output(states))
 
     def _output(self, nodes: list[Tensor]) -> Tensor:
         """Join the nodes; while some are young, (1 - g) of what the elder make and g of what all make."""
@@ -236,12 +244,12 @@ class RecurrentSupernet(nn.Module):
         norms = [norm for norm in self.cell.norms if isinstance(norm, SequenceNorm)]
         for norm in norms:
             norm.begin()
-        stack, outputs = self.cell.weight.unbind(0), []
+        outputs = []
         ready: dict[int, StepMixing] = {}  # layers that share their mixings share what is made of them
         for step, given in zip(x.unbind(0), self._per_step(mixings, len(x)), strict=True):
             if id(given) not in ready:
-                ready[id(given)] = StepMixing(self.space, self.kind, given)
-            state = self.cell(step, state, ready[id(given)], stack, x_mask, h_mask)
+                ready[id(given)] = StepMixing(self.space, self.kind, given, self.cell.weight)
+            state = self.cell(step, state, ready[id(given)], x_mask, h_mask)
             outputs.append(state)
         for norm in norms:
             norm.finish()

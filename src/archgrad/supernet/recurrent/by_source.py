@@ -1,0 +1,98 @@
+"""What the fast evaluation of a recurrent cell takes from a mixing: for every source, where its state goes.
+
+The formulas go target by target; a state that is there goes through the matrices of all its targets at once, so the
+fast evaluation goes source by source. Averages are taken off here: a weight is divided by the mass of its node or
+operand, once a sequence and not once a time step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from archgrad.choices.mixing import Mixing, Support
+from archgrad.space.cells import CellSpace
+from archgrad.supernet.recurrent.plan import make_recurrent_plan
+from archgrad.supernet.recurrent.rules import Shares
+
+__all__ = ["BySource", "Source", "scaled", "sources_of"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What leaves one node.
+
+    Args:
+        targets: the slices of the storage that read it, ascending; one per node, or per operand of a node.
+        rows: rows of the mixing, in the order of the targets.
+        operations: activations that run on any of these rows.
+        columns: their columns of the mixing.
+    """
+
+    targets: tuple[int, ...]
+    rows: tuple[int, ...]
+    operations: tuple[str, ...]
+    columns: tuple[int, ...]
+
+    @property
+    def place(self) -> slice | list[int]:
+        """The targets as an index, which is a slice where they follow one another."""
+        first, last = self.targets[0], self.targets[-1]
+        return slice(first, last + 1) if last - first + 1 == len(self.targets) else list(self.targets)
+
+
+@lru_cache(maxsize=4096)
+def sources_of(cell: CellSpace, support: Support) -> tuple[Source | None, ...]:
+    """Return what leaves every node, entering ones first; None where nothing does."""
+    found: list[Source | None] = []
+    terms = [(group.slice, term) for group in make_recurrent_plan(cell, support) for term in group.terms]
+    for node in range(cell.inputs + cell.nodes):
+        leaving = [(target, term) for target, term in terms if term.source == node]
+        if not leaving:
+            found.append(None)
+            continue
+        rows = dict(sorted((target, term.edge) for target, term in leaving))
+        columns = {term.candidate: term.operation for _, term in sorted(leaving, key=lambda each: each[1].candidate)}
+        found.append(Source(tuple(rows), tuple(rows.values()), tuple(columns.values()), tuple(columns)))
+    return tuple(found)
+
+
+def scaled(cell: CellSpace, mixing: Mixing) -> Tensor:
+    """Return p_ji^k / max(1, sum_jk p_ji^k) [rows, candidates]: the average of a node taken into its weights.
+
+    What is ``none`` or outside the support is 0 and has no gradient.
+    """
+    runs = torch.tensor(mixing.support, device=mixing.weights.device)
+    if "none" in cell.operations:
+        runs[:, cell.operations.index("none")] = False
+    weights = mixing.weights.masked_fill(~runs, 0.0)
+    places = {group: place for place, group in enumerate(dict.fromkeys(cell.groups))}
+    group = torch.tensor([places[each] for each in cell.groups], device=weights.device)
+    mass = weights.new_zeros(len(places)).index_add(0, group, weights.sum(dim=1))
+    return weights / mass.clamp_min(1.0)[group, None]
+
+
+class BySource:
+    """A mixing and the stacked matrices, source by source; the same at every time step that gets this mixing.
+
+    Args:
+        cell: the graph and its candidates.
+        mixing: weights and support of its edges.
+        stack: W of every target, [slices, H, width].
+    """
+
+    def __init__(self, cell: CellSpace, mixing: Mixing, stack: Tensor) -> None:
+        self.entering, self.nodes, self.slices = cell.inputs, cell.nodes, len(stack)
+        self.sources = sources_of(cell, mixing.support)
+        live = [source for source in self.sources if source is not None]
+        weights = scaled(cell, mixing)
+        self.shares = [
+            Shares.of(weights[list(source.rows)][:, list(source.columns)], source.operations) for source in live
+        ]
+        """Of every source that something leaves."""
+        blocks = stack.shape[2] // stack.shape[1]
+        self.matrices = [block.contiguous() for source in live for block in stack[source.place].chunk(blocks, dim=2)]
+        """Of the same sources, for every block of H columns, [targets, H, H]: activations are quick where they lie."""
