@@ -100,6 +100,8 @@ def train(
         "seed": seed,
     }
     resumed = _resumed(origin, target, inherit) if resume else None
+    before = train_kind(origin.architecture, origin.config) if inherit and resumed is None else None
+    supernet = before.supernet(origin) if before else None
     if resumed is None:
         config = train_config(origin.config, inherit=inherit, **given)
     else:
@@ -108,7 +110,11 @@ def train(
         config = train_config(stored, inherit=inherit, **given)
         refuse_changes(stored, config, cast(RunDirectory, target).path)
     kind = train_kind(origin.architecture, config)
-    supernet = kind.supernet(origin) if inherit and resumed is None else None
+    if before and kind is not before:
+        raise InputError(
+            f"The supernet learnt {origin.config.data.spec}, and {config.data.spec} asks for another task; train from "
+            "scratch, or on data of that kind."
+        )
     place = find_device(device)
     processes = join_processes(place.type)
     if target is not None and not resume and processes.main:
