@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from typing import Any
 import torch
 
 from archgrad.api.forecast import forecast
+from archgrad.api.recorder import peak_memory_mb
 from archgrad.api.settings import search_config
 from archgrad.engine.update import Streams, update
 from archgrad.recipes.assemble import Assembled
@@ -32,8 +32,8 @@ UPDATES = 3
 
 
 def resident() -> float:
-    """Return the largest resident memory so far, in MB; Linux counts in KiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEGA
+    """Return the largest resident memory so far, in MB."""
+    return peak_memory_mb() * 2**20 / MEGA
 
 
 def child(name: str, words: Sequence[str]) -> dict[str, float]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from archgrad.api.recorder import peak_memory_mb
 from archgrad.api.settings import search_config
 from archgrad.engine.update import Streams, Update
 from archgrad.recipes.assemble import Assembled
@@ -104,11 +104,6 @@ def products(size: argparse.Namespace) -> Callable[[], float]:
     return run
 
 
-def resident() -> float:
-    """Return the largest resident memory so far, in MiB; Linux counts in KiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def peak(evaluation: str, words: Sequence[str]) -> float:
     """Return by how much two updates raise the peak of the memory of a fresh process, in MiB."""
     command = [sys.executable, "-m", "benchmarks", "recurrent", *words, "--child", evaluation]
@@ -131,10 +126,10 @@ def main(words: Sequence[str]) -> None:
     for name, value in SIZES[size.size].items():
         setattr(size, name, value if getattr(size, name) is None else getattr(size, name))
     if size.child:
-        case, before = Case(size.child, size), resident()
+        case, before = Case(size.child, size), peak_memory_mb()
         case()
         case()
-        print(resident() - before)
+        print(peak_memory_mb() - before)
         return
     cases, alone = {name: Case(name, size) for name in size.variants}, products(size)
     times: dict[str, list[tuple[float, ...]]] = {name: [] for name in (*cases, "products")}
