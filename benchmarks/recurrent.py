@@ -88,8 +88,10 @@ def products(size: argparse.Namespace) -> Callable[[], float]:
     pairs = nodes * (nodes + 1) // 2
     s, w, g = torch.randn(rows, hidden), torch.randn(hidden, 2 * hidden), torch.randn(rows, 2 * hidden)
     both, enter = torch.randn(rows, inputs + hidden), torch.randn(inputs + hidden, 2 * hidden)
-    states = torch.randn(size.steps * rows, hidden, requires_grad=True)
-    embedding, bias = torch.randn(max(1, size.words), hidden, requires_grad=True), torch.zeros(max(1, size.words))
+    states = torch.randn(size.steps * rows, hidden).requires_grad_()
+    # small, as a network starts: far-off scores give subnormal numbers, which take thirty times as long
+    embedding = torch.empty(max(1, size.words), hidden).uniform_(-0.1, 0.1).requires_grad_()
+    bias = torch.zeros(max(1, size.words))
     targets = torch.randint(max(1, size.words), (size.steps * rows,))
 
     def run() -> float:
