@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from archgrad.choices.mixing import Mixing, Support
+from archgrad.network.recurrent import average
 from archgrad.space.cells import CellSpace
 from archgrad.supernet.recurrent.plan import make_recurrent_plan
 from archgrad.supernet.recurrent.rules import Shares
@@ -63,7 +64,8 @@ def sources_of(cell: CellSpace, support: Support) -> tuple[Source | None, ...]:
 def scaled(cell: CellSpace, mixing: Mixing) -> Tensor:
     """Return p_ji^k / max(1, sum_jk p_ji^k) [rows, candidates]: the average of a node taken into its weights.
 
-    What is ``none`` or outside the support is 0 and has no gradient.
+    Dividing the weights once a sequence gives the same as dividing every node's sum at every time step. What is
+    ``none`` or outside the support is 0 and has no gradient.
     """
     runs = torch.tensor(mixing.support, device=mixing.weights.device)
     if "none" in cell.operations:
@@ -72,7 +74,7 @@ def scaled(cell: CellSpace, mixing: Mixing) -> Tensor:
     places = {group: place for place, group in enumerate(dict.fromkeys(cell.groups))}
     group = torch.tensor([places[each] for each in cell.groups], device=weights.device)
     mass = weights.new_zeros(len(places)).index_add(0, group, weights.sum(dim=1))
-    return weights / mass.clamp_min(1.0)[group, None]
+    return average(weights, mass[group, None])
 
 
 class BySource:

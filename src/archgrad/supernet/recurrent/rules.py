@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from archgrad.network.recurrent import ACTIVATIONS, LIMIT
+from archgrad.network.recurrent import ACTIVATIONS, LIMIT, bounded, combined
 
 __all__ = ["Highway", "Rule", "Shares", "TwoInput", "activated", "mixed", "mixed_backward"]
 
@@ -128,7 +128,11 @@ class Highway:
     operands, blocks = 1, 2
 
     def given(self, state: Tensor, projected: Sequence[Tensor], shares: Shares) -> Tensor:
-        """Return p s + c (sum_k p_k f_k(h) - p s), where p = sum_k p_k."""
+        """Return p s + c (sum_k p_k f_k(h) - p s), where p = sum_k p_k.
+
+        This is sum_k p_k :func:`~archgrad.network.recurrent.highway`, regrouped so that state and gate are taken once a
+        target and not once an activation; tests hold it to the reference, which adds up ``highway`` itself.
+        """
         gate, h = projected
         weighted = shares.mass * state
         difference = mixed(activated(h, shares), shares).sub_(weighted)
@@ -181,7 +185,7 @@ class TwoInput:
 
     def node(self, sums: Sequence[Tensor], weights: Tensor | None) -> Tensor:
         """Return omega_add (u + v) + omega_mul u v, cut off at +-LIMIT."""
-        return _joined(sums, weights).clamp(-LIMIT, LIMIT)
+        return bounded(_joined(sums, weights))
 
     def node_backward(
         self, sums: Sequence[Tensor], weights: Tensor | None, gradient: Tensor
@@ -195,7 +199,7 @@ class TwoInput:
 
 
 def _joined(sums: Sequence[Tensor], weights: Tensor | None) -> Tensor:
-    """Return omega_add (u + v) + omega_mul u v."""
+    """Return omega_add (u + v) + omega_mul (u * v); a combiner that does not run weighs 0."""
     assert weights is not None
     (u, v), (add, multiply) = sums, weights.unbind(0)
-    return torch.addcmul(add * (u + v), multiply * u, v)
+    return torch.addcmul(add * combined(u, v, "add"), multiply, combined(u, v, "multiply"))
