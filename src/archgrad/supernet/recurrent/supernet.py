@@ -24,10 +24,11 @@ from archgrad.network.recurrent import (
     variational_mask,
 )
 from archgrad.space.cells import Space
+from archgrad.space.two_input_rnn import COMBINERS
 from archgrad.supernet.image import EVALUATIONS, Mixings
 from archgrad.supernet.recurrent.by_source import BySource
 from archgrad.supernet.recurrent.nodes import nodes
-from archgrad.supernet.recurrent.plan import Group, make_recurrent_plan
+from archgrad.supernet.recurrent.plan import make_recurrent_plan
 from archgrad.supernet.recurrent.reference import Weights, highway_nodes, two_input_nodes
 from archgrad.supernet.recurrent.rules import Highway, TwoInput
 from archgrad.supernet.storage import Liveness
@@ -49,43 +50,48 @@ class StepMixing:
 
     def __init__(self, space: Space, kind: str, mixings: Layered, stack: Tensor) -> None:
         self.cell, self.mixing, self.stack = space.cells[kind], mixings[kind], stack
-        self.plan: tuple[Group, ...] = make_recurrent_plan(self.cell, self.mixing.support)
+        # looked up, as both evaluations do: made once for every support; it refuses mixings of another shape
+        self.plan = make_recurrent_plan(self.cell, self.mixing.support)
         if self.mixing.auxiliary is not None:
             raise InputError("An auxiliary skip (relaxation.skip) is for cells for images; leave it out.")
-        self.combiners: list[Mapping[str, Tensor]] = []
-        if self.cell.combiner is not None:
-            omega = mixings[self.cell.combiner]
-            if len(omega.support) != self.cell.nodes:
-                raise InputError(f"{len(omega.support)} combiners were given for a cell of {self.cell.nodes} nodes.")
-            names = space.cells[self.cell.combiner].operations
-            self.combiners = [
-                {name: weight for name, weight, runs in zip(names, row.unbind(0), live, strict=True) if runs}
-                for row, live in zip(omega.weights.unbind(0), omega.support, strict=True)
-            ]
+        combiner = self.cell.combiner
+        self.omega = None if combiner is None else mixings[combiner]
+        self.names = () if combiner is None else space.cells[combiner].operations
+        if self.omega is not None and len(self.omega.support) != self.cell.nodes:
+            raise InputError(f"{len(self.omega.support)} combiners were given for a cell of {self.cell.nodes} nodes.")
 
     @cached_property
     def slices(self) -> Sequence[Tensor]:
-        """The matrices, one by one."""
+        """Of the reference: the matrices, one by one."""
         return self.stack.unbind(0)
 
     @cached_property
     def scalars(self) -> Weights:
-        """The mixing's weights, [row][candidate]."""
+        """Of the reference: the mixing's weights, [row][candidate]."""
         return [row.unbind(0) for row in self.mixing.weights.unbind(0)]
 
     @cached_property
+    def combiners(self) -> list[Mapping[str, Tensor]]:
+        """Of the reference: the weights of every node's combiners, by the names of those that run."""
+        assert self.omega is not None
+        return [
+            {name: weight for name, weight, runs in zip(self.names, row.unbind(0), live, strict=True) if runs}
+            for row, live in zip(self.omega.weights.unbind(0), self.omega.support, strict=True)
+        ]
+
+    @cached_property
     def by_source(self) -> BySource:
-        """Weights and matrices, source by source."""
+        """Of the fast evaluation: weights and matrices, source by source."""
         return BySource(self.cell, self.mixing, self.stack)
 
     @cached_property
-    def combined(self) -> Tensor | None:
-        """The weights of the combiners, [nodes, (add, multiply)], 0 where one does not run."""
-        if not self.combiners:
-            return None
-        zero = self.stack.new_zeros(())
-        rows = [torch.stack([omega.get("add", zero), omega.get("multiply", zero)]) for omega in self.combiners]
-        return torch.stack(rows)
+    def combined(self) -> Tensor:
+        """Of the fast evaluation: the weights of the combiners, [nodes, (add, multiply)], 0 where one does not run."""
+        assert self.omega is not None
+        runs = torch.tensor(self.omega.support, device=self.omega.weights.device)
+        columns = dict(zip(self.names, self.omega.weights.masked_fill(~runs, 0.0).unbind(1), strict=True))
+        nothing = self.omega.weights.new_zeros(self.cell.nodes)
+        return torch.stack([columns.get(name, nothing) for name in COMBINERS], dim=1)
 
 
 class MixedRecurrentCell(nn.Module):
