@@ -65,8 +65,8 @@ def read_grid(folder: Path, only: str = "*") -> list[dict[str, Any]]:
     table = folder / "runs.csv"
     if not table.is_file():
         raise InputError(f"There is no {table}: name the folder that 'archgrad compare --run' wrote.")
-    runs = [run for run in pd.read_csv(table).to_dict("records") if fnmatch(run["arm"], only)]
-    runs = [{**run, "levels": tuple(run["arm"].split("-"))} for run in runs]
+    rows = ({str(key): value for key, value in row.items()} for row in pd.read_csv(table).to_dict("records"))
+    runs = [{**row, "levels": tuple(row["arm"].split("-"))} for row in rows if fnmatch(row["arm"], only)]
     if len({len(run["levels"]) for run in runs}) != 1:
         raise InputError(
             f"The arms of a grid are named by as many levels each, joined by '-'; '{only}' finds none such."
