@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from archgrad.network.modules import ReluConvolutionNorm
+from archgrad.supernet.again import differentiable
 from archgrad.supernet.fast.folded import as_image, as_matrix, column_means
 
 __all__ = ["FastEntrance", "use_fast_entrances"]
@@ -45,12 +46,10 @@ class _Entering(torch.autograd.Function):
         x, weight, image, inverse = ctx.saved_tensors
         _, to_x, to_weight = ctx.needs_input_grad
         if torch.is_grad_enabled():
-            wanted = [tensor for tensor, need in ((x, to_x), (weight, to_weight)) if need]
             plain = functional.batch_norm(
                 functional.conv2d(functional.relu(x), weight), None, None, training=True, eps=ctx.eps
             )
-            found = iter(torch.autograd.grad(plain, wanted, gradients[0], create_graph=True))
-            return None, next(found) if to_x else None, next(found) if to_weight else None
+            return None, *differentiable(plain, (x, weight), gradients[0], (to_x, to_weight))
         gradient, out = as_matrix(gradients[0].contiguous(memory_format=torch.channels_last)), as_matrix(image)
         back = torch.addcmul(gradient - column_means(gradient), out, _column_products(gradient, out), value=-1.0)
         back *= inverse

@@ -13,9 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from archgrad.supernet.again import differentiable
 from archgrad.supernet.leaving.backward import BackwardPass
 from archgrad.supernet.leaving.forward import ForwardPass
-from archgrad.supernet.leaving.plain import differentiable
+from archgrad.supernet.leaving.plain import leaving
 from archgrad.supernet.leaving.spec import Moments, Spec
 
 __all__ = ["Leaving"]
@@ -45,7 +46,8 @@ class Leaving(torch.autograd.Function):
         tensors, kept = rest[: ctx.counts[0]], rest[ctx.counts[0] :]
         needs = ctx.needs_input_grad[3:]
         if torch.is_grad_enabled():
-            return None, None, None, *differentiable(ctx.spec, masks, x, weights, tensors, gradients[0], needs)
+            out = leaving(ctx.spec, masks, x, weights, tensors)
+            return None, None, None, *differentiable(out, (x, weights, *tensors), gradients[0], needs)
         node = BackwardPass(ctx.spec, x, weights, tensors, masks)
         node.kept = kept
         return None, None, None, *node.backward(gradients[0], needs)

@@ -5,9 +5,7 @@ A gradient under ``create_graph`` runs these formulas under autograd, at the pla
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -16,26 +14,7 @@ from torch.nn import functional
 from archgrad.supernet.fast.depthwise import depthwise
 from archgrad.supernet.leaving.spec import Spec
 
-__all__ = ["differentiable", "leaving"]
-
-log = logging.getLogger(__name__)
-
-
-def differentiable(
-    spec: Spec,
-    masks: Tensor | None,
-    x: Tensor,
-    weights: Tensor,
-    tensors: Sequence[Tensor],
-    gradient: Tensor,
-    needs: Sequence[bool],
-) -> list[Tensor | None]:
-    """Return the gradients of x, weights and tensors, where needed, so that they can be differentiated again."""
-    _say_once()
-    wanted = [tensor for tensor, need in zip((x, weights, *tensors), needs, strict=True) if need]
-    out = leaving(spec, masks, x, weights, tensors)
-    found = iter(torch.autograd.grad(out, wanted, gradient, create_graph=True, allow_unused=True))
-    return [next(found) if need else None for need in needs]
+__all__ = ["leaving"]
 
 
 def leaving(spec: Spec, masks: Tensor | None, x: Tensor, weights: Tensor, tensors: Sequence[Tensor]) -> Tensor:
@@ -82,8 +61,3 @@ def leaving(spec: Spec, masks: Tensor | None, x: Tensor, weights: Tensor, tensor
         for target in range(spec.targets)
     ]
     return torch.cat(sums, dim=1)  # type: ignore[arg-type]
-
-
-@lru_cache(maxsize=1)
-def _say_once() -> None:
-    log.info("A gradient is differentiated again: there the fast evaluation takes the plain formulas.")

@@ -7,6 +7,7 @@ operand, once a sequence and not once a time step.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -37,12 +38,6 @@ class Source:
     rows: tuple[int, ...]
     operations: tuple[str, ...]
     columns: tuple[int, ...]
-
-    @property
-    def place(self) -> slice | list[int]:
-        """The targets as an index, which is a slice where they follow one another."""
-        first, last = self.targets[0], self.targets[-1]
-        return slice(first, last + 1) if last - first + 1 == len(self.targets) else list(self.targets)
 
 
 @lru_cache(maxsize=4096)
@@ -87,14 +82,24 @@ class BySource:
     """
 
     def __init__(self, cell: CellSpace, mixing: Mixing, stack: Tensor) -> None:
-        self.entering, self.nodes, self.slices = cell.inputs, cell.nodes, len(stack)
-        self.sources = sources_of(cell, mixing.support)
-        live = [source for source in self.sources if source is not None]
+        self.entering, self.slices = cell.inputs, len(stack)
+        found, count = sources_of(cell, mixing.support), itertools.count()
+        self.numbers = [None if source is None else next(count) for source in found]
+        """Of every node, entering ones first: which of the sources it is; None where nothing leaves it."""
+        self.sources = [source for source in found if source is not None]
+        self.targets = [_index(source, stack.device) for source in self.sources]
+        """Of every source, its targets as an index, which is a slice where they follow one another."""
         weights = scaled(cell, mixing)
         self.shares = [
-            Shares.of(weights[list(source.rows)][:, list(source.columns)], source.operations) for source in live
+            Shares.of(weights[list(source.rows)][:, list(source.columns)], source.operations) for source in self.sources
         ]
-        """Of every source that something leaves."""
+        """Of every source."""
         blocks = stack.shape[2] // stack.shape[1]
-        self.matrices = [block.contiguous() for source in live for block in stack[source.place].chunk(blocks, dim=2)]
-        """Of the same sources, for every block of H columns, [targets, H, H]: activations are quick where they lie."""
+        self.matrices = [block.contiguous() for index in self.targets for block in stack[index].chunk(blocks, dim=2)]
+        """Of every source, for every block of H columns, [targets, H, H]: activations are quick where they lie."""
+
+
+def _index(source: Source, device: torch.device) -> slice | Tensor:
+    first, last = source.targets[0], source.targets[-1]
+    follow = last - first + 1 == len(source.targets)
+    return slice(first, last + 1) if follow else torch.tensor(source.targets, device=device)

@@ -7,22 +7,22 @@ added to their sums. Kept for the backward are the sums, the states and the prod
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from archgrad.network.recurrent import SequenceNorm, masked
+from archgrad.supernet.again import differentiable
 from archgrad.supernet.recurrent.by_source import BySource
 from archgrad.supernet.recurrent.rules import Rule, Shares
 
 __all__ = ["nodes"]
 
 Norms = Sequence[nn.Module]
-
-ONLY_INPUT = [True, False, False]
+Piece = TypeVar("Piece")
 
 
 def nodes(
@@ -64,23 +64,22 @@ class _Nodes(torch.autograd.Function):
         *tensors: Tensor,
     ) -> Tensor:
         """Return the states of the computed nodes."""
-        entering, matrices = tensors[: given.entering], iter(tensors[given.entering :])
+        entering, matrices = tensors[: given.entering], tensors[given.entering :]
         sums = entering[0].new_zeros(given.slices, *entering[0].shape)
         states, products, moments = list(entering), [], []
-        shares = iter(given.shares)
-        for place, source in enumerate(given.sources):
+        for place, number in enumerate(given.numbers):
             if place >= given.entering:
                 node = place - given.entering
                 raw = rule.node(_of_node(sums, rule, node), None if combiners is None else combiners[node])
                 state, *found = _normalised(raw, norms[node])
                 states.append(state)
                 moments.append(found)
-            if source is not None:
-                state = states[place]
-                before = masked(state, mask).expand(len(source.targets), -1, -1)
-                projected = [torch.bmm(before, next(matrices)) for _ in range(rule.blocks)]
+            if number is not None:
+                state, own = states[place], matrices[_blocks(rule, number)]
+                before = masked(state, mask).expand(len(own[0]), -1, -1)
+                projected = [torch.bmm(before, each) for each in own]
                 products += projected
-                _add(sums, source.place, rule.given(state, projected, next(shares)))
+                _add(sums, given.targets[number], rule.given(state, projected, given.shares[number]))
         out = torch.stack(states[given.entering :])
         ctx.parts, ctx.moments = (rule, given, norms), [len(found) for found in moments]
         kept = [tensor for found in moments for tensor in found]
@@ -89,53 +88,84 @@ class _Nodes(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the gradients; under ``create_graph`` such that they can be differentiated again."""
+        """Return the gradients; under ``create_graph`` such that they can be differentiated again.
+
+        From the last node to the first: all that reads a state has told its gradient before the node is come to.
+        """
         rule, given, norms = ctx.parts
         mask, combiners, sums, out, *rest = ctx.saved_tensors
-        live, count = len(given.shares), rule.blocks * len(given.shares)
-        first, last = given.entering, given.entering + count
-        tensors, rest = rest[: last + live], rest[last + live :]
-        needs = ctx.needs_input_grad[4:]
+        count, live, needs = rule.blocks * len(given.shares), len(given.shares), ctx.needs_input_grad[4:]
+        lengths = [given.entering, count, live]
+        entering, matrices, tables, products, *moments = _split(rest, [*lengths, count, *ctx.moments])
         if torch.is_grad_enabled():
-            return None, None, None, None, *_differentiable(ctx.parts, mask, combiners, tensors, gradients[0], needs)
-        entering, matrices = tensors[:first], tensors[first:last]
-        of_matrices, of_shares = any(needs[1 + first : 1 + last]), any(needs[1 + last :])
-        products, moments = rest[:count], _split(rest[count:], ctx.moments)
-        states, behind = [*entering, *out.unbind(0)], live
-        to_states = [torch.zeros_like(entering[0]) for _ in entering] + list(gradients[0].unbind(0))
+            given_to = entering, combiners, matrices, tables
+            return None, None, None, None, *_differentiable(ctx.parts, mask, *given_to, gradients[0], needs)
+        of_matrices, of_tables = (any(each) for each in _split(needs, [1, *lengths])[2:])
+        states = [*entering, *out.unbind(0)]
+        to_states = [*(torch.zeros_like(each) for each in entering), *gradients[0].unbind(0)]
         to_sums = torch.empty_like(sums)
+        to_combiners = None if combiners is None else torch.zeros_like(combiners)
         to_matrices: list[Tensor | None] = [None] * count
         to_tables: list[Tensor | None] = [None] * live
-        to_combiners = None if combiners is None else torch.zeros_like(combiners)
-        for place in reversed(range(len(given.sources))):
-            state, gradient, source = states[place], to_states[place], given.sources[place]
-            if source is not None:
-                behind -= 1
-                blocks = range(rule.blocks * behind, rule.blocks * (behind + 1))
-                to_projected, direct, to_tables[behind] = rule.given_backward(
-                    state, [products[b] for b in blocks], given.shares[behind], to_sums[source.place], of_shares
+        for place, number in reversed([*enumerate(given.numbers)]):
+            if number is not None:
+                state, own = states[place], _blocks(rule, number)
+                to_products, direct, to_tables[number] = rule.given_backward(
+                    state, products[own], given.shares[number], to_sums[given.targets[number]], of_tables
                 )
-                through = torch.zeros_like(state)
-                for block, each in zip(blocks, to_projected, strict=True):
-                    through.addbmm_(each, matrices[block].mT)
-                    if of_matrices:
-                        before = masked(state, mask).t().expand(len(each), -1, -1)
-                        to_matrices[block] = torch.bmm(before, each)
-                gradient = gradient + masked(through, mask)
+                through, to_matrices[own] = _products_backward(
+                    masked(state, mask), matrices[own], to_products, of_matrices
+                )
+                to_states[place] = to_states[place] + masked(through, mask)
                 if direct is not None:
-                    gradient += direct
-            to_states[place] = gradient
+                    to_states[place] += direct
             if place >= given.entering:
                 node = place - given.entering
                 weights = None if combiners is None else combiners[node]
-                raw = rule.node(_of_node(sums, rule, node), weights)
-                gradient = _normalised_backward(gradient, raw, norms[node], moments[node])
-                found, to_weights = rule.node_backward(_of_node(sums, rule, node), weights, gradient)
+                found, to_weights = _node_backward(
+                    rule, _of_node(sums, rule, node), weights, norms[node], moments[node], to_states[place]
+                )
                 for operand, each in enumerate(found):
                     to_sums[rule.operands * node + operand] = each
                 if to_combiners is not None and to_weights is not None:
                     to_combiners[node] = to_weights
         return (None, None, None, None, to_combiners, *to_states[: given.entering], *to_matrices, *to_tables)
+
+
+def _products_backward(
+    state: Tensor, matrices: Sequence[Tensor], gradients: Sequence[Tensor], of_matrices: bool
+) -> tuple[Tensor, list[Tensor | None]]:
+    """Return the gradients of s and of every W from those of the products s W: sum_t g_t W_t' and s' g_t.
+
+    Args:
+        state: s under its mask, [N, H].
+        matrices: W of the m targets t, [m, H, H] for every block.
+        gradients: g, [m, N, H] for every block.
+        of_matrices: whether those of W are wanted.
+    """
+    to_state = torch.zeros_like(state)
+    for gradient, each in zip(gradients, matrices, strict=True):
+        to_state.addbmm_(gradient, each.mT)
+    if not of_matrices:
+        return to_state, [None] * len(matrices)
+    before = state.t().expand(len(matrices[0]), -1, -1)
+    return to_state, [torch.bmm(before, gradient) for gradient in gradients]
+
+
+def _node_backward(
+    rule: Rule,
+    sums: Sequence[Tensor],
+    weights: Tensor | None,
+    norm: nn.Module,
+    moments: Sequence[Tensor],
+    gradient: Tensor,
+) -> tuple[Sequence[Tensor], Tensor | None]:
+    """Return the gradients of a node's sums and of its combiners' weights from that of norm(node(sums, weights)).
+
+    What the node was before its norm is computed again: it is cheap, and need not be kept.
+    """
+    raw = rule.node(sums, weights)
+    return rule.node_backward(sums, weights, _normalised_backward(gradient, raw, norm, moments))
 
 
 def plain(
@@ -162,10 +192,8 @@ def plain(
         tables: of its shares.
         statistics: whether the norms' running statistics are written.
     """
-    ready = iter([Shares.of(table, each.operations) for table, each in zip(tables, given.shares, strict=True)])
-    left, states = iter(matrices), list(entering)
-    sums = [torch.zeros_like(entering[0]) for _ in range(given.slices)]
-    for place, source in enumerate(given.sources):
+    states, sums = list(entering), [torch.zeros_like(entering[0]) for _ in range(given.slices)]
+    for place, number in enumerate(given.numbers):
         if place >= given.entering:
             node = place - given.entering
             own = sums[rule.operands * node : rule.operands * (node + 1)]
@@ -175,9 +203,10 @@ def plain(
             else:
                 mean, variance = (None, None) if norm.training else (norm.running_mean, norm.running_var)
                 states.append(functional.batch_norm(raw, mean, variance, None, None, norm.training, 0.0, norm.eps))
-        if source is not None:
-            before = masked(states[place], mask)
-            added = rule.given(states[place], [before @ next(left) for _ in range(rule.blocks)], next(ready))
+        if number is not None:
+            source, before = given.sources[number], masked(states[place], mask)
+            projected = [before @ each for each in matrices[_blocks(rule, number)]]
+            added = rule.given(states[place], projected, Shares.of(tables[number], source.operations))
             for target, each in zip(source.targets, added.unbind(0), strict=True):
                 sums[target] = sums[target] + each
     return states[given.entering :]
@@ -186,21 +215,24 @@ def plain(
 def _differentiable(
     parts: tuple[Rule, BySource, Norms],
     mask: Tensor | None,
+    entering: Sequence[Tensor],
     combiners: Tensor | None,
-    tensors: Sequence[Tensor],
+    matrices: Sequence[Tensor],
+    tables: Sequence[Tensor],
     gradient: Tensor,
     needs: Sequence[bool],
 ) -> list[Tensor | None]:
     """Return the gradients of combiners and tensors, where needed, so that they can be differentiated again."""
-    rule, given, norms = parts
-    first, last = given.entering, given.entering + rule.blocks * len(given.shares)
     # the entering states of a later step depend on the same matrices and shares: views end the way to these here
-    own = [tensor.view_as(tensor) for tensor in tensors]
-    weights = None if combiners is None else combiners.view_as(combiners)
-    found = plain(rule, given, norms, mask, own[:first], weights, own[first:last], own[last:], statistics=False)
-    wanted = [tensor for tensor, need in zip((weights, *own), needs, strict=True) if need and tensor is not None]
-    made = iter(torch.autograd.grad(torch.stack(found), wanted, gradient, create_graph=True, allow_unused=True))
-    return [next(made) if need else None for need in needs]
+    entering, matrices, tables = ([each.view_as(each) for each in given] for given in (entering, matrices, tables))
+    combiners = None if combiners is None else combiners.view_as(combiners)
+    found = plain(*parts, mask, entering, combiners, matrices, tables, statistics=False)
+    return differentiable(torch.stack(found), (combiners, *entering, *matrices, *tables), gradient, needs)
+
+
+def _blocks(rule: Rule, number: int) -> slice:
+    """Return where a source's matrices and products are among those of all."""
+    return slice(rule.blocks * number, rule.blocks * (number + 1))
 
 
 def _of_node(sums: Tensor, rule: Rule, node: int) -> Sequence[Tensor]:
@@ -208,12 +240,12 @@ def _of_node(sums: Tensor, rule: Rule, node: int) -> Sequence[Tensor]:
     return [sums[rule.operands * node + operand] for operand in range(rule.operands)]
 
 
-def _add(sums: Tensor, place: slice | list[int], given: Tensor) -> None:
+def _add(sums: Tensor, targets: slice | Tensor, given: Tensor) -> None:
     """Add to the sums of the targets."""
-    if isinstance(place, slice):
-        sums[place].add_(given)
+    if isinstance(targets, slice):
+        sums[targets].add_(given)
     else:
-        sums.index_add_(0, torch.tensor(place, device=sums.device), given)
+        sums.index_add_(0, targets, given)
 
 
 def _normalised(raw: Tensor, norm: nn.Module) -> tuple[Tensor, ...]:
@@ -241,7 +273,7 @@ def _normalised_backward(gradient: Tensor, raw: Tensor, norm: nn.Module, moments
     return found[0]
 
 
-def _split(tensors: Sequence[Tensor], counts: Sequence[int]) -> list[list[Tensor]]:
-    """Cut a sequence into pieces of so many tensors each."""
-    left: Iterator[Tensor] = iter(tensors)
+def _split(given: Sequence[Piece], counts: Sequence[int]) -> list[list[Piece]]:
+    """Cut a sequence into pieces of so many each."""
+    left = iter(given)
     return [[next(left) for _ in range(count)] for count in counts]
