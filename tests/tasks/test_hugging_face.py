@@ -19,7 +19,7 @@ import archgrad
 from archgrad.api.settings import search_config
 from archgrad.errors import InputError
 from archgrad.tasks.data import open_data
-from archgrad.tasks.hugging_face import load_hugging_face
+from archgrad.tasks.hugging_face import hugging_face_task, load_hugging_face
 from archgrad.tasks.hugging_face_images import TableImages
 from archgrad.tasks.hugging_face_open import chosen_splits
 from archgrad.tasks.raw import RawImages
@@ -191,6 +191,23 @@ def test_series_are_read_as_from_a_csv_file(tmp_path: Path) -> None:
         load_hugging_face(spec, columns=("price",), shares=(0.5, 0.2, 0.3))
     with pytest.raises(InputError, match="data.text and data.date ask for two tasks, language and forecasting"):
         load_hugging_face(spec, text="where", date="when")
+
+
+def test_data_are_opened_once_and_never_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, load = [], datasets.load_from_disk
+
+    def counting(path: str) -> Any:
+        opened.append(path)
+        return load(path)
+
+    monkeypatch.setattr(datasets, "load_from_disk", counting)
+    spec = saved(tmp_path / "x", train=datasets.Dataset.from_pandas(series_table(), preserve_index=False))
+    assert hugging_face_task(spec, {}) == "forecasting" and opened == [spec]  # dates are told from text, in its rows
+    load_hugging_face(spec, window=6, horizon=2)
+    assert opened == [spec] * 2
+    (tmp_path / "x").rename(tmp_path / "old")
+    saved(tmp_path / "x", train=datasets.Dataset.from_dict({"text": DAYS}))
+    assert hugging_face_task(spec, {}) == "language"
 
 
 def test_what_cannot_be_told_is_asked_for(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from archgrad.tasks.hugging_face_columns import (
     text_column,
 )
 from archgrad.tasks.hugging_face_images import TableImages
-from archgrad.tasks.hugging_face_open import chosen_splits, features_of, open_splits
+from archgrad.tasks.hugging_face_open import DataSet, chosen_splits
 from archgrad.tasks.own import numbered
 from archgrad.tasks.raw import RawImages, digest
 from archgrad.tasks.series import RawSeries
@@ -55,8 +55,8 @@ def hugging_face_task(argument: str | None, options: Mapping[str, Any]) -> str:
         InputError: it cannot be found, reached or read, or its columns leave it open.
     """
     name, where = _named(argument)
-    config, revision = options.get("config"), options.get("revision")
-    return learnt(kinds_of(features_of(name, config, revision)), options, _dates(name, config, revision), where)
+    data = DataSet(name, options.get("config"), options.get("revision"))
+    return learnt(kinds_of(data.features), options, _dates(data), where)
 
 
 def load_hugging_face(
@@ -119,10 +119,10 @@ def load_hugging_face(
     """
     options = {key: value for key, value in locals().items() if key != "argument" and value is not None}
     name, where = _named(argument)
-    splits = open_splits(name, config, revision)
+    data = DataSet(name, config, revision)
     wanted = {"train": train_split, "validation": validation_split, "test": test_split}
-    parts = chosen_splits(splits, wanted, where)
-    kinds, is_date = kinds_of(parts["train"].features), _dates(name, config, revision)
+    parts = chosen_splits(data.splits, wanted, where)
+    kinds, is_date = kinds_of(parts["train"].features), _dates(data)
     task = learnt(kinds, options, is_date, where)
     own = {key: value for key, value in options.items() if key not in EVERY}
     if foreign := [key for key in own if key not in OPTIONS[task]]:
@@ -149,11 +149,11 @@ def _named(argument: str | None) -> tuple[str, str]:
     return argument, f"hf:{argument}"
 
 
-def _dates(name: str, config: str | None, revision: str | None) -> IsDate:
+def _dates(data: DataSet) -> IsDate:
     """Return what tells whether the first texts of a column are dates."""
 
     def is_date(column: str) -> bool:
-        table = next(iter(open_splits(name, config, revision).values()))
+        table = next(iter(data.splits.values()))
         head = table.select(range(min(5, len(table))))[:][column]
         return date_column(pd.DataFrame({column: [str(cell) for cell in head]})) is not None
 

@@ -9,13 +9,15 @@ import ast
 import importlib.util
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from archgrad.errors import InputError, unknown
 from archgrad.tasks.text_files import PARTS
 
-__all__ = ["chosen_splits", "features_of", "open_splits"]
+__all__ = ["DataSet", "chosen_splits"]
 
 Result = TypeVar("Result")
 
@@ -23,44 +25,48 @@ SAVED = ("dataset_dict.json", "dataset_info.json")
 """Files by which a folder is known that ``save_to_disk`` wrote: of several splits, or of one."""
 
 
-def features_of(name: str, config: str | None = None, revision: str | None = None) -> Mapping[str, Any]:
-    """Return the types of the columns; the data themselves are read only where nothing else tells.
+@dataclass(frozen=True)
+class DataSet:
+    """A data set that is opened when something of it is asked for, and once as long as this object is kept.
+
+    Everything about it raises InputError where it cannot be found, reached or read, or the library is missing.
 
     Args:
         name: of a data set on the hub, or a path.
         config: which configuration of it; None for the only one.
         revision: which version, on the hub.
-
-    Raises:
-        InputError: it cannot be found, reached or read, or the library is missing.
     """
-    library = _library()
-    if not _saved(name):
-        words = _words(name, config, revision)
-        builder = _asked(name, config, lambda: library.load_dataset_builder(**words))
-        if builder.info.features:
-            features: Mapping[str, Any] = builder.info.features
-            return features
-    found: Mapping[str, Any] = next(iter(open_splits(name, config, revision).values())).features
-    return found
 
+    name: str
+    config: str | None = None
+    revision: str | None = None
 
-def open_splits(name: str, config: str | None = None, revision: str | None = None) -> dict[str, Any]:
-    """Return the splits by name, as tables that lie on the disk; arguments as of :func:`features_of`.
+    @cached_property
+    def features(self) -> Mapping[str, Any]:
+        """The types of the columns; the data themselves are read only where nothing else tells."""
+        library = _library()
+        if not _saved(self.name):
+            words = _words(self.name, self.config, self.revision)
+            builder = _asked(self.name, self.config, lambda: library.load_dataset_builder(**words))
+            if builder.info.features:
+                features: Mapping[str, Any] = builder.info.features
+                return features
+        found: Mapping[str, Any] = next(iter(self.splits.values())).features
+        return found
 
-    Raises:
-        InputError: it cannot be found, reached or read, or the library is missing.
-    """
-    library = _library()
-    if _saved(name):
-        found = _asked(name, config, lambda: library.load_from_disk(str(Path(name).expanduser())))
-    else:
-        words = _words(name, config, revision)
-        found = _asked(name, config, lambda: library.load_dataset(**words))
-    splits: dict[str, Any] = dict(found) if isinstance(found, dict) else {"train": found}
-    if not any(len(split) for split in splits.values()):
-        raise InputError(f"The data set '{name}' is empty.")
-    return splits
+    @cached_property
+    def splits(self) -> dict[str, Any]:
+        """The splits by name, as tables that lie on the disk."""
+        library = _library()
+        if _saved(self.name):
+            found = _asked(self.name, self.config, lambda: library.load_from_disk(str(Path(self.name).expanduser())))
+        else:
+            words = _words(self.name, self.config, self.revision)
+            found = _asked(self.name, self.config, lambda: library.load_dataset(**words))
+        splits: dict[str, Any] = dict(found) if isinstance(found, dict) else {"train": found}
+        if not any(len(split) for split in splits.values()):
+            raise InputError(f"The data set '{self.name}' is empty.")
+        return splits
 
 
 def chosen_splits(there: Mapping[str, Any], wanted: Mapping[str, str | None], where: str) -> dict[str, Any]:
