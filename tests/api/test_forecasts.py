@@ -36,7 +36,7 @@ def test_it_is_measured_as_at_the_end_of_its_training(trained: TrainResult, tabl
     assert archgrad.evaluate(trained) == pytest.approx(trained.metrics)
     assert trained.run is not None
     assert archgrad.evaluate(trained.run, data=f"csv:{table}", device="cpu") == pytest.approx(trained.metrics)
-    with pytest.raises(InputError, match="evaluated on csv:PATH, macro, a frame or rows of numbers; got a list"):
+    with pytest.raises(InputError, match="on csv:PATH, macro, hf:NAME, a frame or rows of numbers; got a list"):
         archgrad.evaluate(trained, data=[1.0])
     with pytest.raises(InputError, match="digits holds no series"):
         archgrad.evaluate(trained, data="digits")

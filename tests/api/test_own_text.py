@@ -37,7 +37,7 @@ def test_documents_go_the_way_of_their_file(corpus: Path, tmp_path: Path) -> Non
         assert archgrad.evaluate(run, data=data, device="cpu") == pytest.approx(trained.metrics)
     with pytest.raises(InputError, match="give text to evaluate: data=documents"):
         archgrad.evaluate(run)
-    with pytest.raises(InputError, match=r"text:PATH, pydoc or documents; got a tuple"):
+    with pytest.raises(InputError, match=r"text:PATH, pydoc, hf:NAME or documents; got a tuple"):
         archgrad.evaluate(run, data=([1.0], [0]))
     # a test text alone is all that is measured; the vocabulary is the network's
     alone = archgrad.evaluate(run, data={"test": "zebras saw the cat"}, device="cpu")

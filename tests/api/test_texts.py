@@ -85,7 +85,7 @@ def test_the_trained_network_comes_back_whole(trained: TrainResult, corpus: Path
     assert (about["task"], about["input_shape"], about["tokenizer"]) == ("language", [5], {"kind": "words"})
     assert about["vocabulary"][:3] == ["<unk>", "<eos>", "the"] and network.blueprint["tokens"] == 10
     assert archgrad.evaluate(trained.run, device="cpu") == pytest.approx(trained.metrics)
-    with pytest.raises(InputError, match="evaluated on text:PATH or pydoc; macro holds no text"):
+    with pytest.raises(InputError, match="evaluated on text:PATH, pydoc or hf:NAME; macro holds no text"):
         archgrad.evaluate(trained, data="macro")
     other = corpus.with_name("other.txt")
     other.write_text("zebras saw the cat\n" * 30)

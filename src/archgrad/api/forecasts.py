@@ -10,14 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from archgrad.api.reopened import open_again
+from archgrad.api.reopened import is_of, open_again
 from archgrad.errors import InputError
 from archgrad.network.kinds import Network
-from archgrad.tasks.data import parse_spec
 from archgrad.tasks.forecasting import ForecastTask
 from archgrad.tasks.image import Measure
 from archgrad.tasks.series_table import as_table, is_frame, is_series, onwards
-from archgrad.tasks.spec_task import task_of
 from archgrad.tasks.windows import SeriesData
 
 __all__ = ["measure_series", "predict_series"]
@@ -41,10 +39,11 @@ def measure_series(
     """
     if not (data is None or isinstance(data, str) or is_series(data)):
         raise InputError(
-            f"A forecaster is evaluated on csv:PATH, macro, a frame or rows of numbers; got a {type(data).__name__}."
+            "A forecaster is evaluated on csv:PATH, macro, hf:NAME, a frame or rows of numbers; got a "
+            f"{type(data).__name__}."
         )
-    if isinstance(data, str) and parse_spec(data) and task_of(data, about.get("data_options")) != "forecasting":
-        raise InputError(f"A forecaster is evaluated on csv:PATH or macro; {data} holds no series.")
+    if isinstance(data, str) and not is_of("forecasting", about, data):
+        raise InputError(f"A forecaster is evaluated on csv:PATH, macro or hf:NAME; {data} holds no series.")
     plan = network.blueprint
     names = [about["series"][target] for target in plan["targets"]]
     fixed = {"window": plan["window"], "horizon": plan["horizon"], "targets": names}

@@ -11,8 +11,9 @@ from archgrad.api.from_python import ask_again
 from archgrad.errors import InputError
 from archgrad.runs.settings import IN_MEMORY, IN_MEMORY_TEXT
 from archgrad.tasks.data import Data, open_data, parse_spec, spec_of
+from archgrad.tasks.spec_task import task_of
 
-__all__ = ["BATCH", "open_again"]
+__all__ = ["BATCH", "is_of", "open_again"]
 
 BATCH = 256
 """Examples at a time; the metrics do not depend on it."""
@@ -54,6 +55,21 @@ def open_again(
             f"on. To evaluate all the same, name them: data='{known}'."
         )
     return opened
+
+
+def is_of(task: str, about: Mapping[str, Any], spec: str) -> bool:
+    """Say whether the data that a SPEC names are of the network's task.
+
+    Args:
+        task: "forecasting" or "language".
+        about: what was saved with the network.
+        spec: of the data.
+
+    Raises:
+        InputError: it names no data, or hf:NAME cannot be found, reached or understood.
+    """
+    parse_spec(spec)  # for its error: to task_of all that it does not know are images
+    return task_of(spec, about.get("data_options")) == task
 
 
 def _kind(spec: object) -> str:

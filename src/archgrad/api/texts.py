@@ -9,14 +9,12 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from archgrad.api.reopened import open_again
+from archgrad.api.reopened import is_of, open_again
 from archgrad.errors import InputError
 from archgrad.network.kinds import LanguageKind, Network
 from archgrad.network.language import LanguageNetwork
-from archgrad.tasks.data import parse_spec
 from archgrad.tasks.image import Measure
 from archgrad.tasks.language import LanguageTask
-from archgrad.tasks.spec_task import task_of
 from archgrad.tasks.text import PARTS
 from archgrad.tasks.text_files import read_text
 from archgrad.tasks.text_own import is_text
@@ -47,10 +45,10 @@ def measure_text(
         data = dict.fromkeys(PARTS, data[part]) | {key: data[key] for key in data if key not in PARTS}
     if not (data is None or isinstance(data, str) or is_text(data)):
         raise InputError(
-            f"A language model is evaluated on text:PATH, pydoc or documents; got a {type(data).__name__}."
+            f"A language model is evaluated on text:PATH, pydoc, hf:NAME or documents; got a {type(data).__name__}."
         )
-    if isinstance(data, str) and parse_spec(data) and task_of(data, about.get("data_options")) != "language":
-        raise InputError(f"A language model is evaluated on text:PATH or pydoc; {data} holds no text.")
+    if isinstance(data, str) and not is_of("language", about, data):
+        raise InputError(f"A language model is evaluated on text:PATH, pydoc or hf:NAME; {data} holds no text.")
     opened = cast(TextData, open_again(about, data, device, {"window": about["input_shape"][0]}))
     # other texts have other words; the network knows those that it was trained on
     read = opened.read_with(load_vocabulary(about["vocabulary"], about.get("tokenizer") or {}))

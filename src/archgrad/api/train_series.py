@@ -38,8 +38,8 @@ def series_data(config: SearchConfig, data: object, device: torch.device, proces
     opened = open_training(config, data, device, processes)
     if opened.task != SeriesData.task:
         raise InputError(
-            f"A recurrent cell is trained on series, and {opened.name} holds none; take --data csv:PATH or "
-            "macro, or text:PATH or pydoc for a language model."
+            f"A recurrent cell is trained on series, and {opened.name} holds none; take --data csv:PATH, "
+            "macro or hf:NAME, or for a language model text:PATH, pydoc or hf:NAME."
         )
     return cast(SeriesData, opened)
 
