@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,7 +21,7 @@ from archgrad.api.settings import search_config
 from archgrad.engine.update import Streams, update
 from archgrad.recipes.assemble import Assembled
 from archgrad.supernet.memory import saved_bytes
-from benchmarks.variants import Step, circumstances, options
+from benchmarks.variants import Step, child, circumstances, options
 
 __all__ = ["main"]
 
@@ -34,14 +32,6 @@ UPDATES = 3
 def resident() -> float:
     """Return the largest resident memory so far, in MB."""
     return peak_memory_mb() * 2**20 / MEGA
-
-
-def child(name: str, words: Sequence[str]) -> dict[str, float]:
-    """Run one variant in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks", "memory", *words, "--child", name]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
 
 
 def kept(given: argparse.Namespace) -> dict[str, float]:
@@ -79,7 +69,7 @@ def forecasts(given: argparse.Namespace, passed: Sequence[str]) -> dict[str, Any
     print("| " + " | ".join(header) + " |\n" + "|---:" * len(header) + "|")
     for batch in given.batches:
         words = [*passed, "--batch", str(batch), "--forecast", given.forecast]
-        said, real = child("forecast", words), child("update", words)
+        said, real = (child("memory", name, words) for name in ("forecast", "update"))
         above = (said["total"] - said["resident_before"]) / (real["peak"] - real["before"])
         found[str(batch)] = {"forecast": said, **real}
         figures = f"{real['before']:,.0f} | {said['total']:,.0f} | {real['peak']:,.0f}"
@@ -112,7 +102,7 @@ def main(words: Sequence[str]) -> None:
         print("| " + " | ".join(header) + " |\n|---|---:|---:|---:|")
         result["variants"] = {}
         for name in given.variants:
-            found = result["variants"][name] = child(name, passed)
+            found = result["variants"][name] = child("memory", name, passed)
             figures = (found[key] for key in ("saved_weights", "saved_choices", "peak_weights"))
             print("| " + " | ".join([name, *(f"{figure:,.0f}" for figure in figures)]) + " |")
     if given.json:

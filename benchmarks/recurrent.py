@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,7 +24,7 @@ from archgrad.api.settings import search_config
 from archgrad.engine.update import Streams, Update
 from archgrad.recipes.assemble import Assembled
 from archgrad.tasks.language import next_token_loss
-from benchmarks.variants import circumstances
+from benchmarks.variants import child, circumstances
 
 __all__ = ["SIZES", "Case", "main", "products"]
 
@@ -106,13 +104,6 @@ def products(size: argparse.Namespace) -> Callable[[], float]:
     return run
 
 
-def peak(evaluation: str, words: Sequence[str]) -> float:
-    """Return by how much two updates raise the peak of the memory of a fresh process, in MiB."""
-    command = [sys.executable, "-m", "benchmarks", "recurrent", *words, "--child", evaluation]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(done.stdout.splitlines()[-1])
-
-
 def main(words: Sequence[str]) -> None:
     """Print a table, and write it as JSON where asked to."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks recurrent", description=__doc__.splitlines()[0])
@@ -131,7 +122,7 @@ def main(words: Sequence[str]) -> None:
         case, before = Case(size.child, size), peak_memory_mb()
         case()
         case()
-        print(peak_memory_mb() - before)
+        print(json.dumps(peak_memory_mb() - before))  # by how much two updates raise the peak, in MiB
         return
     cases, alone = {name: Case(name, size) for name in size.variants}, products(size)
     times: dict[str, list[tuple[float, ...]]] = {name: [] for name in (*cases, "products")}
@@ -148,7 +139,7 @@ def main(words: Sequence[str]) -> None:
     base = median(found[1] for found in times["products"])
     for name, found in times.items():
         choice, weight = (median(each) for each in zip(*found, strict=True))
-        memory = peak(name, words) if name in cases else None
+        memory = child("recurrent", name, words) if name in cases else None
         lines.append({"variant": name, "choice": choice, "weight": weight, "peak_mib": memory, "rounds": found})
         shown = "" if memory is None else f"{memory:12,.0f}"
         print(f"{name:<12}{choice:20.2f}{weight:20.2f}{weight / base:12.2f}{shown}", flush=True)

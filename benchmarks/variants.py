@@ -1,12 +1,18 @@
-"""The image supernets that step and memory compare, and one step of each; not a benchmark by itself."""
+"""The image supernets that step and memory compare, one step of each, and what other benchmarks need too.
+
+It is no benchmark by itself.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
 import platform
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +23,7 @@ from archgrad.space.darts import DartsSpace
 from archgrad.supernet import ImageSupernet
 from benchmarks.public_layout import CANDIDATES, NaiveSupernet
 
-__all__ = ["VARIANTS", "Step", "circumstances", "options"]
+__all__ = ["VARIANTS", "Step", "child", "circumstances", "options"]
 
 VARIANTS = ("naive", "reference", "fast")
 
@@ -80,6 +86,13 @@ class Step:
     def known(self) -> list[Tensor]:
         """What exists beside a step."""
         return [self.x, self.y, *self.mixing.values(), *self.network.parameters(), *self.network.buffers()]
+
+
+def child(benchmark: str, variant: str, words: Sequence[str]) -> Any:
+    """Return what a benchmark prints last, as JSON, about one variant in a fresh process: ``--child`` asks for it."""
+    command = [sys.executable, "-m", "benchmarks", benchmark, *words, "--child", variant]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def circumstances() -> dict[str, str]:
