@@ -17,6 +17,7 @@ from torch import Tensor
 from archgrad.choices.mixing import Mixing, Support
 from archgrad.network.recurrent import average
 from archgrad.space.cells import CellSpace
+from archgrad.supernet.recurrent.over_time import OverTime
 from archgrad.supernet.recurrent.plan import make_recurrent_plan
 from archgrad.supernet.recurrent.rules import Shares
 
@@ -90,12 +91,15 @@ class BySource:
         self.targets = [_index(source, stack.device) for source in self.sources]
         """Of every source, its targets as an index, which is a slice where they follow one another."""
         weights = scaled(cell, mixing)
-        self.shares = [
-            Shares.of(weights[list(source.rows)][:, list(source.columns)], source.operations) for source in self.sources
-        ]
+        tables = [weights[list(source.rows)][:, list(source.columns)] for source in self.sources]
+        self.to_tables = OverTime(len(tables))
+        shares = zip(self.to_tables.shared(tables), self.sources, strict=True)
+        self.shares = [Shares.of(table, source.operations) for table, source in shares]
         """Of every source."""
         blocks = stack.shape[2] // stack.shape[1]
-        self.matrices = [block.contiguous() for index in self.targets for block in stack[index].chunk(blocks, dim=2)]
+        matrices = [block.contiguous() for index in self.targets for block in stack[index].chunk(blocks, dim=2)]
+        self.to_matrices = OverTime(len(matrices))
+        self.matrices = self.to_matrices.shared(matrices)
         """Of every source, for every block of H columns, [targets, H, H]: activations are quick where they lie."""
 
 

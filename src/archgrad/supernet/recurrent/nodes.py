@@ -1,7 +1,7 @@
 """All nodes of a recurrent cell at one time step as one autograd function: the fast evaluation's forward and backward.
 
 Source by source: a state goes through the matrices of all its targets in one batched product, and what it gives them is
-added to their sums. Kept for the backward are the sums, the states and the products; see
+added to their sums. Kept for the backward are the sums, the states and what the rule asks for; see
 :mod:`archgrad.supernet.recurrent.rules` for the formulas.
 """
 
@@ -66,7 +66,8 @@ class _Nodes(torch.autograd.Function):
         """Return the states of the computed nodes."""
         entering, matrices = tensors[: given.entering], tensors[given.entering :]
         sums = entering[0].new_zeros(given.slices, *entering[0].shape)
-        states, products, moments = list(entering), [], []
+        states, moments = list(entering), []
+        kept: list[Tensor] = []
         for place, number in enumerate(given.numbers):
             if place >= given.entering:
                 node = place - given.entering
@@ -77,13 +78,13 @@ class _Nodes(torch.autograd.Function):
             if number is not None:
                 state, own = states[place], matrices[_blocks(rule, number)]
                 before = masked(state, mask).expand(len(own[0]), -1, -1)
-                projected = [torch.bmm(before, each) for each in own]
-                products += projected
-                _add(sums, given.targets[number], rule.given(state, projected, given.shares[number]))
+                added, told = rule.given(state, [torch.bmm(before, each) for each in own], given.shares[number])
+                _add(sums, given.targets[number], added)
+                kept += told
         out = torch.stack(states[given.entering :])
         ctx.parts, ctx.moments = (rule, given, norms), [len(found) for found in moments]
-        kept = [tensor for found in moments for tensor in found]
-        ctx.save_for_backward(mask, combiners, sums, out, *tensors, *products, *kept)
+        kept += [tensor for found in moments for tensor in found]
+        ctx.save_for_backward(mask, combiners, sums, out, *tensors, *kept)
         return out
 
     @staticmethod
@@ -96,7 +97,8 @@ class _Nodes(torch.autograd.Function):
         mask, combiners, sums, out, *rest = ctx.saved_tensors
         count, live, needs = rule.blocks * len(given.shares), len(given.shares), ctx.needs_input_grad[4:]
         lengths = [given.entering, count, live]
-        entering, matrices, tables, products, *moments = _split(rest, [*lengths, count, *ctx.moments])
+        entering, matrices, tables, *kept = _split(rest, [*lengths, *[rule.kept] * live, *ctx.moments])
+        moments = kept[live:]
         if torch.is_grad_enabled():
             given_to = entering, combiners, matrices, tables
             return None, None, None, None, *_differentiable(ctx.parts, mask, *given_to, gradients[0], needs)
@@ -105,20 +107,19 @@ class _Nodes(torch.autograd.Function):
         to_states = [*(torch.zeros_like(each) for each in entering), *gradients[0].unbind(0)]
         to_sums = torch.empty_like(sums)
         to_combiners = None if combiners is None else torch.zeros_like(combiners)
-        to_matrices: list[Tensor | None] = [None] * count
-        to_tables: list[Tensor | None] = [None] * live
         for place, number in reversed([*enumerate(given.numbers)]):
             if number is not None:
                 state, own = states[place], _blocks(rule, number)
-                to_products, direct, to_tables[number] = rule.given_backward(
-                    state, products[own], given.shares[number], to_sums[given.targets[number]], of_tables
+                to_products, direct, to_table = rule.given_backward(
+                    state, kept[number], given.shares[number], to_sums[given.targets[number]], of_tables
                 )
-                through, to_matrices[own] = _products_backward(
-                    masked(state, mask), matrices[own], to_products, of_matrices
-                )
-                to_states[place] = to_states[place] + masked(through, mask)
+                to_states[place] = _state_backward(to_states[place], mask, matrices[own], to_products)
                 if direct is not None:
                     to_states[place] += direct
+                if of_matrices:
+                    given.to_matrices.add_products(own.start, masked(state, mask), to_products)
+                if to_table is not None:
+                    given.to_tables.add(number, to_table)
             if place >= given.entering:
                 node = place - given.entering
                 weights = None if combiners is None else combiners[node]
@@ -129,27 +130,25 @@ class _Nodes(torch.autograd.Function):
                     to_sums[rule.operands * node + operand] = each
                 if to_combiners is not None and to_weights is not None:
                     to_combiners[node] = to_weights
-        return (None, None, None, None, to_combiners, *to_states[: given.entering], *to_matrices, *to_tables)
+        # those of matrices and tables, which all time steps share, are handed over once: see BySource
+        return (None, None, None, None, to_combiners, *to_states[: given.entering], *[None] * (count + live))
 
 
-def _products_backward(
-    state: Tensor, matrices: Sequence[Tensor], gradients: Sequence[Tensor], of_matrices: bool
-) -> tuple[Tensor, list[Tensor | None]]:
-    """Return the gradients of s and of every W from those of the products s W: sum_t g_t W_t' and s' g_t.
+def _state_backward(
+    gradient: Tensor, mask: Tensor | None, matrices: Sequence[Tensor], gradients: Sequence[Tensor]
+) -> Tensor:
+    """Return a state's gradient and what comes through its products s W under its mask: g + mask sum_t g_t W_t'.
 
     Args:
-        state: s under its mask, [N, H].
+        gradient: g of the state so far, [N, H]; left as it is.
+        mask: dropout.
         matrices: W of the m targets t, [m, H, H] for every block.
-        gradients: g, [m, N, H] for every block.
-        of_matrices: whether those of W are wanted.
+        gradients: g_t of the products, [m, N, H] for every block.
     """
-    to_state = torch.zeros_like(state)
-    for gradient, each in zip(gradients, matrices, strict=True):
-        to_state.addbmm_(gradient, each.mT)
-    if not of_matrices:
-        return to_state, [None] * len(matrices)
-    before = state.t().expand(len(matrices[0]), -1, -1)
-    return to_state, [torch.bmm(before, gradient) for gradient in gradients]
+    total = gradient.clone() if mask is None else torch.zeros_like(gradient)
+    for each, matrix in zip(gradients, matrices, strict=True):
+        total.addbmm_(each, matrix.mT)
+    return total if mask is None else total.mul_(mask).add_(gradient)
 
 
 def _node_backward(
@@ -206,7 +205,7 @@ def plain(
         if number is not None:
             source, before = given.sources[number], masked(states[place], mask)
             projected = [before @ each for each in matrices[_blocks(rule, number)]]
-            added = rule.given(states[place], projected, Shares.of(tables[number], source.operations))
+            added, _ = rule.given(states[place], projected, Shares.of(tables[number], source.operations))
             for target, each in zip(source.targets, added.unbind(0), strict=True):
                 sums[target] = sums[target] + each
     return states[given.entering :]

@@ -1,7 +1,8 @@
 """The two kinds of recurrent cell for the fast evaluation: what a source gives its targets, what a node makes of it.
 
 Each formula stands beside its derivative. Of a source that is read by m targets all tensors are [m, N, H], one for each
-block of H columns of W; s W is kept between forward and backward and the activations are computed again.
+block of H columns of W. What is kept between forward and backward is what the forward has at hand anyway; the
+activations are computed again.
 """
 
 from __future__ import annotations
@@ -95,8 +96,11 @@ class Rule(Protocol):
     blocks: int
     """Blocks of H columns that a matrix has."""
 
-    def given(self, state: Tensor, projected: Sequence[Tensor], shares: Shares) -> Tensor:
-        """Return what a source adds to the sums of its targets, [m, N, H].
+    kept: int
+    """Tensors that :meth:`given` keeps for its backward."""
+
+    def given(self, state: Tensor, projected: Sequence[Tensor], shares: Shares) -> tuple[Tensor, Sequence[Tensor]]:
+        """Return what a source adds to the sums of its targets, [m, N, H], and what the backward is to be told.
 
         Args:
             state: s, [N, H].
@@ -106,7 +110,7 @@ class Rule(Protocol):
         ...
 
     def given_backward(
-        self, state: Tensor, projected: Sequence[Tensor], shares: Shares, gradient: Tensor, of_shares: bool
+        self, state: Tensor, kept: Sequence[Tensor], shares: Shares, gradient: Tensor, of_shares: bool
     ) -> tuple[Sequence[Tensor], Tensor | None, Tensor | None]:
         """Return the gradients of s W, of s without what comes through s W (None: nothing), and of the shares."""
         ...
@@ -125,29 +129,28 @@ class Rule(Protocol):
 class Highway:
     """``darts-rnn``: sum_k p_k [s + c (f_k(h) - s)] with [c, h] = s W, c before its sigmoid."""
 
-    operands, blocks = 1, 2
+    operands, blocks, kept = 1, 2, 3
 
-    def given(self, state: Tensor, projected: Sequence[Tensor], shares: Shares) -> Tensor:
-        """Return p s + c (sum_k p_k f_k(h) - p s), where p = sum_k p_k.
+    def given(self, state: Tensor, projected: Sequence[Tensor], shares: Shares) -> tuple[Tensor, Sequence[Tensor]]:
+        """Return p s + c (sum_k p_k f_k(h) - p s), where p = sum_k p_k; kept are c, h and the difference.
 
         This is sum_k p_k :func:`~archgrad.network.recurrent.highway`, regrouped so that state and gate are taken once a
         target and not once an activation; tests hold it to the reference, which adds up ``highway`` itself.
         """
         gate, h = projected
-        weighted = shares.mass * state
+        c, weighted = torch.sigmoid(gate), shares.mass * state
         difference = mixed(activated(h, shares), shares).sub_(weighted)
-        return weighted.addcmul_(torch.sigmoid(gate), difference)
+        return weighted.addcmul_(c, difference), (c, h, difference)
 
     def given_backward(
-        self, state: Tensor, projected: Sequence[Tensor], shares: Shares, gradient: Tensor, of_shares: bool
+        self, state: Tensor, kept: Sequence[Tensor], shares: Shares, gradient: Tensor, of_shares: bool
     ) -> tuple[Sequence[Tensor], Tensor | None, Tensor | None]:
         """Return the gradients of s W, of s and of the shares."""
-        gate, h = projected
-        c, values = torch.sigmoid(gate), activated(h, shares)
+        c, h, difference = kept
         through = gradient * c  # to sum_k p_k f_k(h)
         past = gradient - through  # to p s
-        to_gate = torch.addcmul(through, through, c, value=-1.0).mul_(mixed(values, shares) - shares.mass * state)
-        to_h, to_shares = mixed_backward(h, through, shares, of_shares, values)
+        to_gate = torch.addcmul(through, through, c, value=-1.0).mul_(difference)
+        to_h, to_shares = mixed_backward(h, through, shares, of_shares, activated(h, shares))
         flat = past.flatten(1)
         if to_shares is not None:
             to_shares += torch.mv(flat, state.reshape(-1))[:, None]
@@ -168,19 +171,17 @@ class Highway:
 class TwoInput:
     """``two-input-rnn``: sum_k p_k f_k(s W) into u or v, and a node from both."""
 
-    operands, blocks = 2, 1
+    operands, blocks, kept = 2, 1, 1
 
-    def given(self, state: Tensor, projected: Sequence[Tensor], shares: Shares) -> Tensor:
-        """Return sum_k p_k f_k(s W)."""
-        return mixed(activated(projected[0], shares), shares)
+    def given(self, state: Tensor, projected: Sequence[Tensor], shares: Shares) -> tuple[Tensor, Sequence[Tensor]]:
+        """Return sum_k p_k f_k(s W); kept is s W."""
+        return mixed(activated(projected[0], shares), shares), projected
 
     def given_backward(
-        self, state: Tensor, projected: Sequence[Tensor], shares: Shares, gradient: Tensor, of_shares: bool
+        self, state: Tensor, kept: Sequence[Tensor], shares: Shares, gradient: Tensor, of_shares: bool
     ) -> tuple[Sequence[Tensor], Tensor | None, Tensor | None]:
         """Return the gradients of s W and of the shares."""
-        to_projected, to_shares = mixed_backward(
-            projected[0], gradient, shares, of_shares, activated(projected[0], shares)
-        )
+        to_projected, to_shares = mixed_backward(kept[0], gradient, shares, of_shares, activated(kept[0], shares))
         return (to_projected,), None, to_shares
 
     def node(self, sums: Sequence[Tensor], weights: Tensor | None) -> Tensor:
