@@ -1,23 +1,22 @@
 """The bilevel problem of one update on a supernet: both losses, with the same batches, noise, layout and masks.
 
-Precision, micro-batches and the averaging over processes wrap the step here and nowhere else.
+Micro-batches and the averaging over processes wrap the step here and nowhere else; precision, statistics and dropout
+wrap its forwards in :mod:`archgrad.engine.forward`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 
 from archgrad.choices import Mixing
 from archgrad.engine.credit import Credits, added_credits, score_function_gradient
 from archgrad.engine.derivations.derive import expected_mixings, project
+from archgrad.engine.forward import out_of_the_graph, same_dropout, supernet_output
 from archgrad.engine.hypergradient import InnerStep, Level
 from archgrad.engine.mixings import draw_noise, layer_mixings, transit_mixings
 from archgrad.engine.penalties.penalty import View
@@ -25,7 +24,6 @@ from archgrad.engine.schedules.schedule import Estimator
 from archgrad.engine.state import LEVEL_PARTS, Batch, SearchState
 from archgrad.network.carried import handed_on, penalty_of, state_of
 from archgrad.processes import average_gradients
-from archgrad.supernet.image import frozen_statistics
 
 __all__ = ["SearchProblem"]
 
@@ -148,15 +146,25 @@ class SearchProblem:
         total: list[Tensor | None] = [None] * len(inputs)
         value, terms = 0.0, dict.fromkeys(self._acting(level, joint is not None), 0.0)
         # what each edge earned falls off the choices' own gradient; an unrolled one would tell of other weights
-        wanted = weights is None and not create_graph and any(x is c for x in inputs for c in self.choices)
+        asked = {id(tensor) for tensor in inputs}
+        wanted = weights is None and not create_graph and any(id(choice) in asked for choice in self.choices)
         if wanted:
             self.credits = []
-        with self._dropout_masks(), self._only(inputs, weights):
+        device = next(iter(self.weights.values())).device
+        with same_dropout(self.seed, device), out_of_the_graph(self._unasked(inputs, weights)):
             for (x, y), state in zip(chunks, before, strict=True):
                 share = len(x) / len(images)
                 view = self.view()
                 given, drawn = self._given(level, view, cut=joint not in (None, "pathwise"))
-                output = self._output(x, given, handed_on(state), weights, track_statistics)
+                output = supernet_output(
+                    self.state.supernet,
+                    x,
+                    given,
+                    handed_on(state),
+                    weights=weights,
+                    precision=self.parts.precision,
+                    track_statistics=track_statistics,
+                )
                 loss = share * self.parts.task.loss(output, y)
                 value += float(loss.detach())
                 if (extra := penalty_of(output)) is not None and level == "train":  # of the weights' loss alone
@@ -266,46 +274,10 @@ class SearchProblem:
         state = self.state.hidden.get(LEVEL_PARTS[level])
         return [None] * pieces if state is None else self.parts.processes.share(state).chunk(pieces)
 
-    def _output(
-        self,
-        x: Tensor,
-        mixings: Sequence[Mapping[str, Mixing]],
-        handed: tuple[Tensor, ...],
-        weights: Mapping[str, Tensor] | None,
-        track_statistics: bool,
-    ) -> Any:
-        """Return what the supernet makes of a micro-batch."""
-        supernet = self.state.supernet
-        if not supernet.training:  # telling its thousands of modules takes a twentieth of a small step
-            supernet.train()
-        precision = torch.autocast(x.device.type, torch.bfloat16) if self.parts.precision == "bf16" else nullcontext()
-        statistics = nullcontext() if track_statistics else frozen_statistics(supernet)
-        with precision, statistics:
-            inputs = (x, mixings, *handed)
-            output = supernet(*inputs) if weights is None else functional_call(supernet, dict(weights), inputs)
-        return output.float() if self.parts.precision == "bf16" else output
-
-    @contextmanager
-    def _only(self, inputs: Sequence[Tensor], weights: Mapping[str, Tensor] | None) -> Iterator[None]:
-        """Keep weights that nobody asked for out of the graph: a choice step neither saves nor computes for them."""
+    def _unasked(self, inputs: Sequence[Tensor], weights: Mapping[str, Tensor] | None) -> list[Tensor]:
+        """Return the supernet's weights whose gradient nobody wants."""
         asked = {id(tensor) for tensor in inputs}
-        others = [] if weights is not None else [w for w in self.weights.values() if id(w) not in asked]
-        others = [weight for weight in others if weight.requires_grad]
-        for weight in others:
-            weight.requires_grad_(False)
-        try:
-            yield
-        finally:
-            for weight in others:
-                weight.requires_grad_(True)
-
-    @contextmanager
-    def _dropout_masks(self) -> Iterator[None]:
-        """Draw the same dropout masks in every forward of this update and leave the global generators alone."""
-        device = next(iter(self.weights.values())).device
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(self.seed)
-            yield
+        return [] if weights is not None else [w for w in self.weights.values() if id(w) not in asked]
 
 
 def _renamed(weights: Tensor, cut: bool) -> Tensor:
