@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
+from archgrad.api.online_source import Source, open_source
 from archgrad.api.recorder import peak_memory_mb
 from archgrad.api.search import open_run
 from archgrad.api.settings import load_plugin
@@ -28,15 +26,10 @@ from archgrad.runs import checkpoint
 from archgrad.runs.config import SearchConfig
 from archgrad.runs.directory import RunDirectory
 from archgrad.runs.log import Log
-from archgrad.tasks.data import find_device
-from archgrad.tasks.online_series import OnlineSeries, Rows, Tick, ticks
-from archgrad.tasks.series import chosen_targets
 
 __all__ = ["OnlineResult", "online"]
 
 PREFIX, WITHOUT_END = "block-", 10**9
-FORECAST = {"window": 96, "horizon": 24}
-"""As csv:PATH has them where they are not set."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +126,7 @@ def online(
     saved: Any = checkpoint.load_newest(directory.checkpoints, PREFIX).tree if directory else None
     if saved is not None:
         block, warmup = saved["block"], saved["warmup"]
-    source = _source(settled, data, block, warmup, saved)
+    source = open_source(settled, data, block, warmup, saved)
     ready = Assembled(settled, own_data=source.data)
     state = ready.state
     growth = state.parts.growth
@@ -176,110 +169,8 @@ def online(
     return _result(state, settled, done, directory, before + time.perf_counter() - started)
 
 
-@dataclass
-class _Source:
-    """A stream that is open: the data of the search, what comes, and what must be the same on resume."""
-
-    data: OnlineSeries
-    ticks: Iterable[Tick]
-    warmup: int
-    needs: str
-    rows: Rows | None = None
-
-
-def _source(config: SearchConfig, data: object, block: int, warmup: int | None, saved: Any) -> _Source:
-    """Open the stream, behind what a checkpoint has seen of it."""
-    options = config.data.options()
-    device = find_device(config.device)
-    position = 0 if saved is None else int(saved["prequential"]["position"])
-    if config.data.spec == "in-memory":
-        if isinstance(data, str) or not isinstance(data, Iterable):
-            raise InputError("This stream was given from Python; to go on, give the batches that come next: data=...")
-        return _batches(iter(data), block, warmup, device, position)
-    kind, _, path = config.data.spec.partition(":")
-    if kind != "csv" or not path:
-        raise InputError(f"A stream is read from csv:PATH, or given from Python as batches; got {config.data.spec}.")
-    window, horizon = (int(options.get(name) or value) for name, value in FORECAST.items())
-    warmup = 4 * window if warmup is None else warmup
-    rows = Rows(path, options.get("date"))
-    every: Iterator[np.ndarray[Any, Any]] = iter(rows)
-    first = [*islice(every, max(warmup, window + 2 * horizon))]
-    needs = f"a window of {window}, a horizon of {horizon} and a batch of {config.data.batch}"
-    if len(first) < warmup or len(first) < window + 2 * horizon:
-        raise InputError(f"{path} has {len(first)} rows, too few to begin with: {needs}, {warmup} rows to warm up.")
-    if saved is not None:
-        rest = list(islice(every, max(0, saved["rows"] - len(first))))
-        if rows.read != saved["rows"] or rows.digest != saved["digest"]:
-            raise InputError(
-                f"The first {saved['rows']} rows of {path} are not those that were read before; a stream goes on where "
-                "it was, with rows appended to the file. Start a new run for other data."
-            )
-        first += rest
-    warm = torch.from_numpy(np.stack(first[:warmup]))
-    targets = chosen_targets(rows.names, options.get("targets"))
-    series = OnlineSeries(
-        warm,
-        name=config.data.spec,
-        names=rows.names,
-        window=window,
-        horizon=horizon,
-        targets=targets,
-        anchor=bool(options.get("anchor", True)),
-        block=block,
-        device=device,
-    )
-    stream = ticks(
-        chain(first, every),
-        window=window,
-        horizon=horizon,
-        targets=targets,
-        batch=config.data.batch,
-        scored_from=warmup,
-        position=position,
-    )
-    return _Source(series, stream, warmup, needs, rows)
-
-
-def _batches(
-    given: Iterator[tuple[Tensor, Tensor]], block: int, warmup: int | None, device: torch.device, position: int
-) -> _Source:
-    """Make a stream of batches that were given from Python; the first tells sizes, means and spreads."""
-    try:
-        x, y = next(given)
-    except StopIteration:
-        raise InputError("The stream of batches is empty.") from None
-    if x.dim() != 3 or y.dim() != 3 or len(x) != len(y) or y.shape[2] > x.shape[2]:
-        raise InputError(
-            f"A batch is windows [N, T, F] and what came next [N, horizon, F], or the first of the F series; got "
-            f"{list(x.shape)} and {list(y.shape)}."
-        )
-    warm = x.flatten(0, 1)[: warmup or None]
-    names = [str(number) for number in range(x.shape[2])]
-    series = OnlineSeries(
-        warm,
-        name="in-memory",
-        names=names,
-        window=x.shape[1],
-        horizon=y.shape[1],
-        targets=tuple(range(y.shape[2])),
-        anchor=True,
-        block=block,
-        device=device,
-    )
-
-    def stream() -> Iterator[Tick]:
-        at, fresh = position, position == 0
-        for seen, came in chain([(x, y)], given):
-            batch = seen.float(), came.float()
-            at += len(seen)
-            yield Tick(None if fresh else batch, batch, at)
-            fresh = False
-
-    return _Source(series, stream(), warmup or 0, "at least one batch")
-
-
 def _save(
-    run: RunDirectory, log: Log, state: SearchState, done: Prequential, source: _Source, block: int, seconds: float
+    run: RunDirectory, log: Log, state: SearchState, done: Prequential, source: Source, block: int, seconds: float
 ) -> None:
     """Write a checkpoint of everything that a resumed stream needs."""
     tree: Any = {
