@@ -13,7 +13,13 @@ def main(words: list[str]) -> int:
     if not words or words[0] not in names:
         print(f"Name one of the benchmarks: {', '.join(names)}.", file=sys.stderr)
         return 2
-    importlib.import_module(f"benchmarks.{words[0]}").main(words[1:])
+    from archgrad.errors import ArchgradError
+
+    try:
+        importlib.import_module(f"benchmarks.{words[0]}").main(words[1:])
+    except ArchgradError as error:
+        print(error, file=sys.stderr)
+        return 2
     return 0
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from archgrad.choices import Mixing, full_support
+from archgrad.errors import InputError
 from archgrad.space.darts import DartsSpace
 from archgrad.supernet import ImageSupernet
 from benchmarks.public_layout import CANDIDATES, NaiveSupernet
@@ -89,9 +90,15 @@ class Step:
 
 
 def child(benchmark: str, variant: str, words: Sequence[str]) -> Any:
-    """Return what a benchmark prints last, as JSON, about one variant in a fresh process: ``--child`` asks for it."""
+    """Return what a benchmark prints last, as JSON, about one variant in a fresh process: ``--child`` asks for it.
+
+    Raises:
+        InputError: the process failed; it has said why on stderr.
+    """
     command = [sys.executable, "-m", "benchmarks", benchmark, *words, "--child", variant]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise InputError(f"'{variant}' failed in its own process; what it said stands above.")
     return json.loads(done.stdout.splitlines()[-1])
 
 
