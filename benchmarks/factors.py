@@ -20,6 +20,7 @@ import pandas as pd
 
 from archgrad.errors import InputError
 from archgrad.reporting.compare_statistics import bootstrap_interval
+from archgrad.reporting.figures import style
 
 __all__ = ["Effect", "effects", "main", "read_grid", "spreads"]
 
@@ -145,27 +146,27 @@ def effects_of(runs: Sequence[Run]) -> str:
 
 
 def _written(effect: Effect, digits: int) -> str:
-    interval = "" if effect.interval is None else " [" + ", ".join(f"{end:.{digits}f}" for end in effect.interval) + "]"
-    return f"{effect.mean:.{digits}f}{interval}"
+    interval = "" if effect.interval is None else " [" + ", ".join(f"{end:z.{digits}f}" for end in effect.interval) + "]"
+    return f"{effect.mean:z.{digits}f}{interval}"
 
 
 def draw(runs: Sequence[Run], path: Path) -> None:
     """Draw gap and size of every run, an arm a line."""
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
 
     arms = list(dict.fromkeys(run["levels"] for run in runs))
     colours = {level: f"C{number}" for number, level in enumerate(levels_of(runs, 0))}
-    figure, axes = plt.subplots(1, 2, sharey=True, figsize=(9, 0.28 * len(arms) + 1.2), layout="constrained")
-    for axis, measure in zip(axes, (GAP, SIZE), strict=True):
-        for run in runs:
-            at = arms.index(run["levels"])
-            axis.plot(measure.of(run), at, "o", color=colours[run["levels"][0]], alpha=0.7, markersize=5)
-        axis.set_xlabel(measure.heading.removesuffix(", ratio"))
-        axis.grid(axis="x", alpha=0.3)
-    axes[0].set_yticks(range(len(arms)), [", ".join(levels) for levels in arms])
-    axes[0].invert_yaxis()
-    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
-    plt.close(figure)
+    with style():
+        figure = Figure(figsize=(9, 0.28 * len(arms) + 1.2), layout="constrained")
+        axes = figure.subplots(1, 2, sharey=True)
+        for axis, measure in zip(axes, (GAP, SIZE), strict=True):
+            for run in runs:
+                at = arms.index(run["levels"])
+                axis.plot(measure.of(run), at, "o", color=colours[run["levels"][0]], alpha=0.7, markersize=5)
+            axis.set_xlabel(measure.heading.removesuffix(", ratio"))
+        axes[0].set_yticks(range(len(arms)), [", ".join(levels) for levels in arms])
+        axes[0].invert_yaxis()
+        figure.savefig(path, facecolor="white", metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 def main(words: Sequence[str]) -> None:
