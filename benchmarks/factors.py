@@ -146,8 +146,8 @@ def effects_of(runs: Sequence[Run]) -> str:
 
 
 def _written(effect: Effect, digits: int) -> str:
-    interval = "" if effect.interval is None else " [" + ", ".join(f"{end:z.{digits}f}" for end in effect.interval) + "]"
-    return f"{effect.mean:z.{digits}f}{interval}"
+    ends = ", ".join(f"{end:z.{digits}f}" for end in effect.interval or ())
+    return f"{effect.mean:z.{digits}f}" + (f" [{ends}]" if ends else "")
 
 
 def draw(runs: Sequence[Run], path: Path) -> None:
