@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 import archgrad
@@ -21,9 +21,10 @@ from archgrad.choices import Mixing
 from archgrad.engine.derivations.darts_pt import without
 from archgrad.engine.derivations.selection import final_expected, reestimated_loss
 from archgrad.engine.state import SearchState
+from archgrad.reporting.compare_statistics import bootstrap_interval
 from archgrad.space.cells import CellSpace
 
-__all__ = ["importance", "main", "strength"]
+__all__ = ["by_level", "importance", "main", "strength"]
 
 
 def strength(mixing: Mixing, row: int, cell: CellSpace) -> float | None:
@@ -68,23 +69,38 @@ def correlation(found: Sequence[Mapping[str, Any]]) -> float | None:
     return float(spearmanr(weights, rises).statistic)
 
 
+def by_level(rows: Sequence[Mapping[str, Any]], level: int | None) -> dict[str, list[float]]:
+    """Return the correlations by NAME, where runs are called NAME-sN, or by one of the levels that "-" joins in it."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        name = row["run"].rpartition("-s")[0]
+        if row["spearman"] is not None:
+            found.setdefault(name if level is None else name.split("-")[level], []).append(row["spearman"])
+    return found
+
+
 def main(words: Sequence[str]) -> None:
     """Print one JSON object a run and the mean of every group of runs; write all edges when asked to."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks edges", description=__doc__)
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="finished runs; NAME-sN belong together")
+    parser.add_argument(
+        "runs", nargs="+", type=Path, metavar="RUN", help="finished runs, NAME-sN belong together; or files of --output"
+    )
     parser.add_argument("--batches", type=int, default=None, help="validation batches; all if left out")
     parser.add_argument("--output", type=Path, default=None, help="JSON file for every edge")
+    parser.add_argument("--level", type=int, help="group runs by this level of NAME alone, such as 0 of clipped-every")
     options = parser.parse_args(words)
     rows: list[dict[str, Any]] = []
     for run in options.runs:
+        if run.suffix == ".json":
+            rows += json.loads(run.read_text(encoding="utf-8"))
+            continue
         state = archgrad.search(run=run, resume=True).state
         for kind in state.parts.space.cells:
             edges = importance(state, kind, options.batches)
             rows.append({"run": run.name, "kind": kind, "spearman": correlation(edges), "edges": edges})
             print(json.dumps({**rows[-1], "edges": len(edges)}), flush=True)
     if options.output:
-        options.output.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    for group in dict.fromkeys(row["run"].rpartition("-s")[0] for row in rows):
-        known = [r["spearman"] for r in rows if r["run"].rpartition("-s")[0] == group and r["spearman"] is not None]
-        spread = f" ± {stdev(known):.2f}" if len(known) > 1 else ""
-        print(f"{group or 'all'}: {fmean(known):.2f}{spread} over {len(known)} tables" if known else f"{group}: none")
+        options.output.write_text("[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n", encoding="utf-8")
+    for group, known in by_level(rows, options.level).items():
+        low, high = bootstrap_interval(known) or (known[0], known[0])
+        print(f"{group or 'all'}: {fmean(known):.2f} [{low:.2f}, {high:.2f}] over {len(known)} tables")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from benchmarks.edges import correlation, importance, main, strength
+from benchmarks.edges import by_level, correlation, importance, main, strength
 
 import archgrad
 from archgrad.choices import Mixing
@@ -28,6 +28,14 @@ def test_what_orders_edges_alike_correlates_fully() -> None:
     assert correlation([{"weight": 0.1, "rise": r} for r in (1.0, 2.0)]) is None
 
 
+def test_tables_are_grouped_by_name_or_by_a_level_of_it() -> None:
+    names = ["soft-slow-s0", "soft-quick-s0", "hard-slow-s0", "hard-slow-s1"]
+    rows = [{"run": name, "spearman": value} for name, value in zip(names, [0.1, 0.2, 0.3, None], strict=True)]
+    assert by_level(rows, None) == {"soft-slow": [0.1], "soft-quick": [0.2], "hard-slow": [0.3]}
+    assert by_level(rows, 0) == {"soft": [0.1, 0.2], "hard": [0.3]}
+    assert by_level(rows, 1) == {"slow": [0.1, 0.3], "quick": [0.2]}
+
+
 def test_a_run_is_judged_and_stays_what_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = archgrad.search("darts", data="digits", epochs=1, run=tmp_path / "darts-s0", settings=SETTINGS)
     state = found.state
@@ -42,4 +50,6 @@ def test_a_run_is_judged_and_stays_what_it_was(tmp_path: Path, capsys: pytest.Ca
     assert all(torch.equal(buffer, before[name]) for name, buffer in state.supernet.named_buffers())
     main([str(tmp_path / "darts-s0"), "--batches", "1", "--output", str(tmp_path / "edges.json")])
     assert "darts: " in capsys.readouterr().out
-    assert (tmp_path / "edges.json").is_file()
+    main([str(tmp_path / "edges.json"), "--output", str(tmp_path / "again.json"), "--level", "0"])
+    assert (tmp_path / "again.json").read_text() == (tmp_path / "edges.json").read_text()
+    assert "darts: " in capsys.readouterr().out
