@@ -24,7 +24,7 @@ from archgrad.engine.state import SearchState
 from archgrad.reporting.compare_statistics import bootstrap_interval
 from archgrad.space.cells import CellSpace
 
-__all__ = ["by_level", "importance", "main", "strength"]
+__all__ = ["against_first", "by_level", "importance", "main", "strength"]
 
 
 def strength(mixing: Mixing, row: int, cell: CellSpace) -> float | None:
@@ -79,6 +79,22 @@ def by_level(rows: Sequence[Mapping[str, Any]], level: int | None) -> dict[str, 
     return found
 
 
+def against_first(rows: Sequence[Mapping[str, Any]], level: int) -> dict[str, list[float]]:
+    """Return how much higher the correlations are than with the first value of a level, tables equal in all else."""
+    known: dict[tuple[str, ...], float] = {}
+    for row in rows:
+        name, _, seed = row["run"].rpartition("-s")
+        if row["spearman"] is not None:
+            known[*name.split("-"), seed, row["kind"]] = row["spearman"]
+    first, *others = dict.fromkeys(key[level] for key in known)
+    found: dict[str, list[float]] = {other: [] for other in others}
+    for key, value in known.items():
+        base = known.get((*key[:level], first, *key[level + 1 :]))
+        if key[level] != first and base is not None:
+            found[key[level]].append(value - base)
+    return {f"{other} - {first}": differences for other, differences in found.items() if differences}
+
+
 def main(words: Sequence[str]) -> None:
     """Print one JSON object a run and the mean of every group of runs; write all edges when asked to."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks edges", description=__doc__)
@@ -101,6 +117,9 @@ def main(words: Sequence[str]) -> None:
             print(json.dumps({**rows[-1], "edges": len(edges)}), flush=True)
     if options.output:
         options.output.write_text("[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n", encoding="utf-8")
-    for group, known in by_level(rows, options.level).items():
+    groups = by_level(rows, options.level)
+    if options.level is not None:
+        groups |= against_first(rows, options.level)
+    for group, known in groups.items():
         low, high = bootstrap_interval(known) or (known[0], known[0])
         print(f"{group or 'all'}: {fmean(known):.2f} [{low:.2f}, {high:.2f}] over {len(known)} tables")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from benchmarks.edges import by_level, correlation, importance, main, strength
+from benchmarks.edges import against_first, by_level, correlation, importance, main, strength
 
 import archgrad
 from archgrad.choices import Mixing
@@ -34,6 +34,19 @@ def test_tables_are_grouped_by_name_or_by_a_level_of_it() -> None:
     assert by_level(rows, None) == {"soft-slow": [0.1], "soft-quick": [0.2], "hard-slow": [0.3]}
     assert by_level(rows, 0) == {"soft": [0.1, 0.2], "hard": [0.3]}
     assert by_level(rows, 1) == {"slow": [0.1, 0.3], "quick": [0.2]}
+
+
+def test_levels_are_compared_in_tables_that_are_equal_in_all_else() -> None:
+    values = {
+        "soft-slow-s0": 0.1,
+        "hard-slow-s0": 0.4,
+        "hard-slow-s1": 0.9,
+        "soft-quick-s0": -0.5,
+        "hard-quick-s0": 0.0,
+    }
+    rows = [{"run": name, "kind": "normal", "spearman": value} for name, value in values.items()]
+    assert against_first(rows, 0) == {"hard - soft": pytest.approx([0.3, 0.5])}
+    assert against_first(rows, 1) == {"quick - slow": pytest.approx([-0.6, -0.4])}
 
 
 def test_a_run_is_judged_and_stays_what_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
