@@ -3,7 +3,7 @@
 The arms are named by the levels of their factors, such as ``clipped-informed-none``. A level is held against the first
 one of its factor in pairs of runs that are equal in everything else, the seed too: the mean of the pairs' differences
 (of sizes and counts: the geometric mean of their ratios) and the bootstrap interval of it. ``--only 'clipped-*'`` looks
-at a part of the grid; ``--figure`` draws gap and size of every run.
+at a part of the grid; ``--figure`` draws gap and size of every run. ``--pair ARM:BASE`` compares two arms of any name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from archgrad.errors import InputError
+from archgrad.errors import InputError, unknown
 from archgrad.reporting.compare_statistics import bootstrap_interval
 from archgrad.reporting.figures import style
 
@@ -45,6 +45,8 @@ MEASURES = (
     Measure("stable since, epochs", lambda run: run["stable_since"]),
 )
 GAP, SIZE = MEASURES[2], MEASURES[3]
+TEST = Measure("test, points", lambda run: 100 * run["test"])
+"""Of networks that were trained."""
 
 
 class Effect(NamedTuple):
@@ -63,16 +65,22 @@ def read_grid(folder: Path, only: str = "*") -> list[dict[str, Any]]:
     Raises:
         InputError: there is no table, or its arms do not have equally many levels.
     """
+    runs = [{**run, "levels": tuple(run["arm"].split("-"))} for run in read_runs(folder) if fnmatch(run["arm"], only)]
+    if len({len(run["levels"]) for run in runs}) != 1:
+        raise InputError(f"Arms of a grid are named by equally many levels, joined by '-'; '{only}' finds none such.")
+    return runs
+
+
+def read_runs(folder: Path) -> list[dict[str, Any]]:
+    """Return the runs of a folder of ``compare``.
+
+    Raises:
+        InputError: there is no table.
+    """
     table = folder / "runs.csv"
     if not table.is_file():
         raise InputError(f"There is no {table}: name the folder that 'archgrad compare --run' wrote.")
-    rows = ({str(key): value for key, value in row.items()} for row in pd.read_csv(table).to_dict("records"))
-    runs = [{**row, "levels": tuple(row["arm"].split("-"))} for row in rows if fnmatch(row["arm"], only)]
-    if len({len(run["levels"]) for run in runs}) != 1:
-        raise InputError(
-            f"The arms of a grid are named by as many levels each, joined by '-'; '{only}' finds none such."
-        )
-    return runs
+    return [{str(key): value for key, value in row.items()} for row in pd.read_csv(table).to_dict("records")]
 
 
 def levels_of(runs: Sequence[Run], factor: int) -> list[str]:
@@ -145,6 +153,32 @@ def effects_of(runs: Sequence[Run]) -> str:
     return "\n".join(lines)
 
 
+def pairs_of(runs: Sequence[Run], pairs: Sequence[str]) -> str:
+    """Return what arms do beside other arms, over the seeds that both have, as a Markdown table.
+
+    Args:
+        runs: of all arms.
+        pairs: "ARM:BASE" each.
+
+    Raises:
+        InputError: there is no such arm.
+    """
+    measures = [*MEASURES, *([TEST] if "test" in runs[0] else [])]
+    lines = ["| " + " | ".join(["arm", "pairs", *(measure.heading for measure in measures)]) + " |"]
+    lines += ["|---|" + "---:|" * (len(measures) + 1)]
+    arms = list(dict.fromkeys(run["arm"] for run in runs))
+    for pair in pairs:
+        arm, _, base = pair.partition(":")
+        for name in (arm, base):
+            if name not in arms:
+                raise unknown("arm", name, arms)
+        both = [{**run, "levels": (run["arm"],)} for name in (base, arm) for run in runs if run["arm"] == name]
+        row = [effects(both, 0, measure)[0] for measure in measures]
+        cells = [_written(effect, measure.digits) for effect, measure in zip(row, measures, strict=True)]
+        lines.append(f"| {arm}, against {base} | {row[0].pairs} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def _written(effect: Effect, digits: int) -> str:
     ends = ", ".join(f"{end:z.{digits}f}" for end in effect.interval or ())
     return f"{effect.mean:z.{digits}f}" + (f" [{ends}]" if ends else "")
@@ -175,7 +209,11 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="of archgrad compare --run")
     parser.add_argument("--only", default="*", metavar="PATTERN", help="arms of this form only, such as 'clipped-*'")
     parser.add_argument("--figure", type=Path, default=None, metavar="FILE", help="SVG or PNG of gap and size")
+    parser.add_argument("--pair", action="append", default=[], metavar="ARM:BASE", help="compare these two alone")
     given = parser.parse_args(words)
+    if given.pair:
+        print(pairs_of(read_runs(given.folder), given.pair))
+        return
     runs = read_grid(given.folder, given.only)
     print(table_of(runs), effects_of(runs), sep="\n\n")
     if given.figure:

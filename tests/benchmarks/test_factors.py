@@ -60,6 +60,16 @@ def test_a_part_of_the_grid_is_printed_and_drawn(grid: Path, capsys: pytest.Capt
     assert "<svg" in (grid / "grid.svg").read_text()
 
 
+def test_two_arms_of_any_name_are_compared_by_their_seeds(grid: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main([str(grid), "--pair", "b-y:a-x"])
+    printed = capsys.readouterr().out
+    assert (
+        "| b-y, against a-x | 3 | 0.0 [0.0, 0.0] | -6.0 [-7.0, -5.0] | 6.0 [5.0, 7.0] | 0.50 [0.50, 0.50] |" in printed
+    )
+    with pytest.raises(InputError, match="'b-y'"):
+        main([str(grid), "--pair", "b-z:a-x"])
+
+
 def test_a_folder_without_a_grid_is_refused(grid: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"archgrad compare --run"):
         read_grid(tmp_path / "nothing")
