@@ -23,6 +23,7 @@ from archgrad.engine.derivations.selection import final_expected, reestimated_lo
 from archgrad.engine.state import SearchState
 from archgrad.reporting.compare_statistics import bootstrap_interval
 from archgrad.space.cells import CellSpace
+from benchmarks.factors import paired
 
 __all__ = ["against_first", "by_level", "importance", "main", "strength"]
 
@@ -74,8 +75,8 @@ def by_level(rows: Sequence[Mapping[str, Any]], level: int | None) -> dict[str, 
     found: dict[str, list[float]] = {}
     for row in rows:
         name = row["run"].rpartition("-s")[0]
-        if row["spearman"] is not None:
-            found.setdefault(name if level is None else name.split("-")[level], []).append(row["spearman"])
+        known = found.setdefault(name if level is None else name.split("-")[level], [])
+        known += [] if row["spearman"] is None else [row["spearman"]]
     return found
 
 
@@ -86,13 +87,9 @@ def against_first(rows: Sequence[Mapping[str, Any]], level: int) -> dict[str, li
         name, _, seed = row["run"].rpartition("-s")
         if row["spearman"] is not None:
             known[*name.split("-"), seed, row["kind"]] = row["spearman"]
-    first, *others = dict.fromkeys(key[level] for key in known)
-    found: dict[str, list[float]] = {other: [] for other in others}
-    for key, value in known.items():
-        base = known.get((*key[:level], first, *key[level + 1 :]))
-        if key[level] != first and base is not None:
-            found[key[level]].append(value - base)
-    return {f"{other} - {first}": differences for other, differences in found.items() if differences}
+    first = next(key[level] for key in known)
+    pairs = paired(known, level, first)
+    return {f"{other} - {first}": [value - base for value, base in found] for other, found in pairs.items()}
 
 
 def main(words: Sequence[str]) -> None:
@@ -121,5 +118,8 @@ def main(words: Sequence[str]) -> None:
     if options.level is not None:
         groups |= against_first(rows, options.level)
     for group, known in groups.items():
+        if not known:
+            print(f"{group}: none")
+            continue
         low, high = bootstrap_interval(known) or (known[0], known[0])
         print(f"{group or 'all'}: {fmean(known):.2f} [{low:.2f}, {high:.2f}] over {len(known)} tables")

@@ -22,7 +22,7 @@ from archgrad.errors import InputError, unknown
 from archgrad.reporting.compare_statistics import bootstrap_interval
 from archgrad.reporting.figures import style
 
-__all__ = ["Effect", "effects", "main", "read_grid", "spreads"]
+__all__ = ["Effect", "effects", "main", "paired", "read_grid", "spreads"]
 
 Run = Mapping[str, Any]
 
@@ -88,22 +88,28 @@ def levels_of(runs: Sequence[Run], factor: int) -> list[str]:
     return list(dict.fromkeys(run["levels"][factor] for run in runs))
 
 
+def paired(known: Mapping[tuple[Any, ...], float], place: int, first: str) -> dict[str, list[tuple[float, float]]]:
+    """Return (value, value at ``first``) of what is equal in everything but one place of its key, by what is there."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for key, value in known.items():
+        base = known.get((*key[:place], first, *key[place + 1 :]))
+        if key[place] != first and base is not None:
+            found.setdefault(key[place], []).append((value, base))
+    return found
+
+
 def effects(runs: Sequence[Run], factor: int, measure: Measure) -> list[Effect]:
     """Return the effect of every level of a factor but the first, over pairs of runs equal in everything else."""
     first, *others = levels_of(runs, factor)
-    by_key = {(run["levels"], run["seed"]): measure.of(run) for run in runs}
+    pairs = paired({(*run["levels"], run["seed"]): measure.of(run) for run in runs}, factor, first)
     found = []
     for level in others:
-        differences = []
-        for (levels, seed), value in by_key.items():
-            base = by_key.get(((*levels[:factor], first, *levels[factor + 1 :]), seed))
-            if levels[factor] == level and base is not None:
-                differences.append(math.log(value / base) if measure.ratio else value - base)
-        interval = bootstrap_interval(differences)
+        values = [math.log(value / base) if measure.ratio else value - base for value, base in pairs.get(level, [])]
+        interval = bootstrap_interval(values)
         if measure.ratio and interval is not None:
             interval = math.exp(interval[0]), math.exp(interval[1])
-        mean = fmean(differences) if differences else math.nan
-        found.append(Effect(level, first, math.exp(mean) if measure.ratio else mean, interval, len(differences)))
+        mean = fmean(values) if values else math.nan
+        found.append(Effect(level, first, math.exp(mean) if measure.ratio else mean, interval, len(values)))
     return found
 
 

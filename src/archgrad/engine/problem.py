@@ -151,7 +151,8 @@ class SearchProblem:
         if wanted:
             self.credits = []
         device = next(iter(self.weights.values())).device
-        with same_dropout(self.seed, device), out_of_the_graph(self._unasked(inputs, weights)):
+        unasked = [w for w in self.weights.values() if id(w) not in asked] if weights is None else []
+        with same_dropout(self.seed, device), out_of_the_graph(unasked):
             for (x, y), state in zip(chunks, before, strict=True):
                 share = len(x) / len(images)
                 view = self.view()
@@ -273,11 +274,6 @@ class SearchProblem:
         """Return the states that the micro-batches of a level begin with; None where a text begins, or is none."""
         state = self.state.hidden.get(LEVEL_PARTS[level])
         return [None] * pieces if state is None else self.parts.processes.share(state).chunk(pieces)
-
-    def _unasked(self, inputs: Sequence[Tensor], weights: Mapping[str, Tensor] | None) -> list[Tensor]:
-        """Return the supernet's weights whose gradient nobody wants."""
-        asked = {id(tensor) for tensor in inputs}
-        return [] if weights is not None else [w for w in self.weights.values() if id(w) not in asked]
 
 
 def _renamed(weights: Tensor, cut: bool) -> Tensor:
