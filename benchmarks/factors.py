@@ -21,6 +21,7 @@ import pandas as pd
 from archgrad.errors import InputError, unknown
 from archgrad.reporting.compare_statistics import bootstrap_interval
 from archgrad.reporting.figures import style
+from archgrad.reporting.markdown import markdown_table
 
 __all__ = ["Effect", "effects", "main", "paired", "read_grid", "spreads"]
 
@@ -128,8 +129,7 @@ def spreads(runs: Sequence[Run], factor: int, measure: Measure) -> dict[str, flo
 
 def table_of(runs: Sequence[Run]) -> str:
     """Return every arm's means as a Markdown table."""
-    lines = ["| arm | " + " | ".join(m.heading.removesuffix(", ratio") for m in MEASURES) + " |"]
-    lines += ["|---|" + "---:|" * len(MEASURES)]
+    rows = [["arm", *(measure.heading.removesuffix(", ratio") for measure in MEASURES)]]
     for levels in dict.fromkeys(run["levels"] for run in runs):
         same = [run for run in runs if run["levels"] == levels]
         cells = []
@@ -138,16 +138,13 @@ def table_of(runs: Sequence[Run]) -> str:
             whole = measure.ratio
             spread = f" ± {stdev(values):,.{0 if whole else 1}f}" if len(values) > 1 else ""
             cells.append(f"{fmean(values):,.{0 if whole else 1}f}{spread}")
-        lines.append(f"| {', '.join(levels)} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        rows.append([", ".join(levels), *cells])
+    return markdown_table(rows)
 
 
 def effects_of(runs: Sequence[Run]) -> str:
     """Return the effects of all factors as a Markdown table, with the spread over seeds of level and first level."""
-    lines = [
-        "| level, against the first | pairs | " + " | ".join(m.heading for m in MEASURES) + " | spread of the gap |"
-    ]
-    lines += ["|---|---:|" + "---:|" * (len(MEASURES) + 1)]
+    rows = [["level, against the first", "pairs", *(measure.heading for measure in MEASURES), "spread of the gap"]]
     for factor in range(len(runs[0]["levels"])):
         columns = [effects(runs, factor, measure) for measure in MEASURES]
         spread = spreads(runs, factor, GAP)
@@ -155,8 +152,8 @@ def effects_of(runs: Sequence[Run]) -> str:
             cells = [_written(effect, measure.digits) for effect, measure in zip(row, MEASURES, strict=True)]
             level, first = row[0].level, row[0].against
             cells.append(f"{spread[level]:.1f} against {spread[first]:.1f}")
-            lines.append(f"| {level}, against {first} | {row[0].pairs} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+            rows.append([f"{level}, against {first}", str(row[0].pairs), *cells])
+    return markdown_table(rows)
 
 
 def pairs_of(runs: Sequence[Run], pairs: Sequence[str]) -> str:
@@ -170,8 +167,7 @@ def pairs_of(runs: Sequence[Run], pairs: Sequence[str]) -> str:
         InputError: there is no such arm.
     """
     measures = [*MEASURES, *([TEST] if "test" in runs[0] else [])]
-    lines = ["| " + " | ".join(["arm", "pairs", *(measure.heading for measure in measures)]) + " |"]
-    lines += ["|---|" + "---:|" * (len(measures) + 1)]
+    rows = [["arm", "pairs", *(measure.heading for measure in measures)]]
     arms = list(dict.fromkeys(run["arm"] for run in runs))
     for pair in pairs:
         arm, _, base = pair.partition(":")
@@ -181,8 +177,8 @@ def pairs_of(runs: Sequence[Run], pairs: Sequence[str]) -> str:
         both = [{**run, "levels": (run["arm"],)} for name in (base, arm) for run in runs if run["arm"] == name]
         row = [effects(both, 0, measure)[0] for measure in measures]
         cells = [_written(effect, measure.digits) for effect, measure in zip(row, measures, strict=True)]
-        lines.append(f"| {arm}, against {base} | {row[0].pairs} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        rows.append([f"{arm}, against {base}", str(row[0].pairs), *cells])
+    return markdown_table(rows)
 
 
 def _written(effect: Effect, digits: int) -> str:

@@ -74,7 +74,16 @@ def test_a_dry_run_prints_sizes_and_memory_and_writes_nothing(
     assert plan["memory_mb"]["total"] > 0
     shown = program("search", *TINY, "--dry-run").stdout
     assert "memory in all" in shown and f"{plan['supernet_parameters']:,}" in shown
+    assert "cells 1, channels 2" in shown and "10 classes" in shown
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_on_series_speaks_of_units_and_of_no_classes(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = program("search", "darts", "--data", "macro", "--set", "supernet.hidden=8", "--dry-run").stdout
+    assert "space darts-rnn, 8 units" in shown and "classes" not in shown and "channels" not in shown
 
 
 @pytest.mark.parametrize(

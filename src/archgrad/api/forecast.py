@@ -15,6 +15,7 @@ from archgrad.engine.problem import SearchProblem
 from archgrad.engine.state import Batch
 from archgrad.recipes.assemble import Assembled
 from archgrad.recipes.recipe import Recipe
+from archgrad.recipes.recurrent import is_recurrent_space
 from archgrad.supernet.fast.cell import as_for_batch
 from archgrad.supernet.memory import peak_bytes, saved_bytes
 
@@ -67,6 +68,7 @@ def forecast(recipe: str | Recipe | None = None, *, plugin: str | None = None, *
     unused = 0.0
     if batch[0].device.type == "cpu":
         unused = LIBRARIES_MB + UNUSED[config.supernet.evaluation] * (saved + scratch)
+    sizes = ("hidden",) if is_recurrent_space(state.parts.space.name) else ("cells", "channels")
     return {
         "recipe": config.recipe,
         "space": state.parts.space.name,
@@ -76,8 +78,7 @@ def forecast(recipe: str | Recipe | None = None, *, plugin: str | None = None, *
         "classes": len(ready.data.classes),
         "epochs": config.epochs,
         "steps_per_epoch": state.steps_per_epoch,
-        "cells": config.supernet.cells,
-        "channels": config.supernet.channels,
+        **{name: getattr(config.supernet, name) for name in sizes},
         "batch": config.data.batch,
         "supernet_parameters": sum(weight.numel() for weight in state.weights.values()),
         "choice_parameters": sum(choice.numel() for choice in state.choices.parameters()),

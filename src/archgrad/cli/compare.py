@@ -43,7 +43,10 @@ def command(
         str | None, typer.Option("--space", metavar="NAME", help="In place of the recipes' space.")
     ] = None,
     seeds: Annotated[
-        str, typer.Option("--seeds", metavar="N", help="Seeds 0 to N-1; or the seeds themselves: 4-7, or 1,3,5.")
+        str,
+        typer.Option(
+            "--seeds", metavar="N", help="Seeds 0 to N-1; or the seeds themselves: 4-7, or 1,3,5, or 5-5 for one."
+        ),
     ] = "3",
     epochs: Annotated[int | None, typer.Option("--epochs", metavar="N", help="Of every search.")] = None,
     settings: SetOption = None,
@@ -210,13 +213,9 @@ def _csv(table: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _markdown(table: Sequence[Mapping[str, Any]]) -> str:
-    return "\n".join(_markdown_table(rows) for rows in (_rows(table), _verdicts(table)) if rows)
+    from archgrad.reporting.markdown import markdown_table
 
-
-def _markdown_table(rows: Sequence[Sequence[str]]) -> str:
-    head, *rest = rows
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rest]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
+    return "\n".join(markdown_table(rows) + "\n" for rows in (_rows(table), _verdicts(table)) if rows)
 
 
 def _json(table: Sequence[Mapping[str, Any]]) -> str:

@@ -188,10 +188,11 @@ def _forecast(recipe: str | None, words: dict[str, Any], as_json: bool) -> None:
         return
     memory, examples_of = plan["memory_mb"], plan["examples"]
     shape = "x".join(str(side) for side in plan["input_shape"])
+    sizes = f"cells {plan['cells']}, channels {plan['channels']}" if "cells" in plan else f"{plan['hidden']} units"
     print_facts(
         {
-            "search": f"{plan['recipe']}, space {plan['space']}, cells {plan['cells']}, channels {plan['channels']}",
-            "data": f"{plan['data']}: {shape}, {plan['classes']} classes",
+            "search": f"{plan['recipe']}, space {plan['space']}, {sizes}",
+            "data": f"{plan['data']}: {shape}" + (f", {plan['classes']} classes" if plan["classes"] else ""),
             "examples": ", ".join(f"{part} {number:,}" for part, number in examples_of.items()),
             "epochs": f"{plan['epochs']:,} of {plan['steps_per_epoch']:,} steps, {plan['batch']} examples a step",
             "parameters of the supernet": amount(plan["supernet_parameters"]),
