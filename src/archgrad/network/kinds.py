@@ -14,6 +14,7 @@ from torch import Tensor
 from archgrad.network.heads import ForecastNetwork
 from archgrad.network.image import ImageNetwork
 from archgrad.network.language import LanguageNetwork, Reading
+from archgrad.network.recurrent_training import trains_fast
 
 __all__ = ["KINDS", "ForecastKind", "ImageKind", "Kind", "LanguageKind", "Network", "kind_of"]
 
@@ -120,7 +121,7 @@ class ForecastKind:
 
     def build(self, blueprint: dict[str, Any]) -> ForecastNetwork:
         """Return the network of a blueprint, with fresh weights."""
-        return ForecastNetwork(blueprint)
+        return trains_fast(ForecastNetwork(blueprint))
 
     def lay_out(self, network: Any) -> None:
         """Leave the weights as they are."""
@@ -155,7 +156,7 @@ class LanguageKind:
 
     def build(self, blueprint: dict[str, Any]) -> LanguageNetwork:
         """Return the network of a blueprint, with fresh weights."""
-        return LanguageNetwork(blueprint)
+        return trains_fast(LanguageNetwork(blueprint))
 
     def lay_out(self, network: Any) -> None:
         """Leave the weights as they are."""

@@ -9,7 +9,7 @@ Sources: ``darts-rnn`` is the recurrent cell of DARTS (arXiv 1806.09055, section
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,7 @@ __all__ = [
     "matrix",
     "merged_input",
     "variational_mask",
+    "weighted_average",
 ]
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -82,6 +83,17 @@ def average(total: Tensor, weight: Tensor | float) -> Tensor:
     if isinstance(weight, Tensor):
         return total / weight.clamp_min(1.0)
     return total if weight <= 1.0 else total / weight
+
+
+def weighted_average(terms: Sequence[tuple[float, Tensor]], like: Tensor) -> Tensor:
+    """Return the :func:`average` of terms with their weights w_e; zeros like a state where there are none."""
+    if not terms:
+        return torch.zeros_like(like)
+    # a term that weighs 1 is taken as it is: most are alone, and each operation more is one a node and time step
+    total, *rest = (term if weight == 1.0 else weight * term for weight, term in terms)
+    for term in rest:
+        total = total + term
+    return average(total, sum(weight for weight, _ in terms))
 
 
 def combined(a: Tensor, b: Tensor, how: str) -> Tensor:

@@ -14,6 +14,7 @@ from archgrad.errors import InputError, at_least_one, unknown
 from archgrad.network.heads import ForecastNetwork
 from archgrad.network.language import LanguageNetwork
 from archgrad.network.recurrent_cells import Recurrence
+from archgrad.network.recurrent_training import trains_fast
 
 __all__ = ["build_recurrent", "is_recurrent", "recurrence_blueprint", "recurrent_network"]
 
@@ -142,7 +143,7 @@ def recurrent_network(
         spread=spread,
     )
     if tokens is not None:
-        return LanguageNetwork(
+        network = LanguageNetwork(
             {
                 "kind": "language",
                 "recurrence": core,
@@ -154,12 +155,13 @@ def recurrent_network(
                 "activation": activation,
             }
         )
+        return trains_fast(network)
     if horizon is None:
-        return Recurrence(core)
+        return trains_fast(Recurrence(core))
     chosen = list(range(features)) if targets is None else [int(target) for target in targets]
     if not chosen or not all(0 <= target < features for target in chosen):
         raise InputError(f"targets is {chosen}; it must name series from 0 to {features - 1}.")
-    return ForecastNetwork(
+    forecaster = ForecastNetwork(
         {
             "kind": "forecast",
             "recurrence": core,
@@ -172,6 +174,7 @@ def recurrent_network(
             "anchor": anchor,
         }
     )
+    return trains_fast(forecaster)
 
 
 def build_recurrent(architecture: Architecture, sizes: dict[str, Any]) -> nn.Module:

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from archgrad.network.recurrent import (
     ACTIVATIONS,
     SequenceNorm,
-    average,
     bounded,
     combined,
     highway,
@@ -23,9 +22,10 @@ from archgrad.network.recurrent import (
     matrix,
     merged_input,
     variational_mask,
+    weighted_average,
 )
 
-__all__ = ["HighwayCell", "Recurrence", "TwoInputCell"]
+__all__ = ["HighwayCell", "Recurrence", "TwoInputCell", "step_by_step"]
 
 
 def _norms(count: int, hidden: int, norm: bool) -> nn.ModuleList:
@@ -85,14 +85,13 @@ class HighwayCell(nn.Module):
         entering = torch.cat([masked(x, x_mask), masked(hidden, h_mask)], dim=-1)
         states = [self.norms[0](merged_input(hidden, entering @ self.enter))]
         for node, terms in enumerate(self.terms, start=1):
-            total = torch.zeros_like(hidden)
             projected: dict[int, Tensor] = {}
+            values = []
             for source, name, weight in terms:
                 if source not in projected:
                     projected[source] = masked(states[source], h_mask) @ self.weights[str(node)]
-                total = total + weight * highway(states[source], projected[source], ACTIVATIONS[name])
-            total = average(total, sum(weight for _, _, weight in terms))
-            states.append(self.norms[node](total))
+                values.append((weight, highway(states[source], projected[source], ACTIVATIONS[name])))
+            states.append(self.norms[node](weighted_average(values, hidden)))
         return bounded(joined([states[index] for index in self.output], self.how, self.gates))
 
 
@@ -145,11 +144,11 @@ class TwoInputCell(nn.Module):
         for node, (both, how, norm) in enumerate(zip(self.terms, self.combine, self.norms, strict=True), start=2):
             operands = []
             for operand, terms in zip("ab", both, strict=True):
-                total = torch.zeros_like(hidden)
+                values = []
                 for source, name, weight in terms:
                     projected = masked(states[source], h_mask) @ self.weights[f"{node}{operand}"]
-                    total = total + weight * ACTIVATIONS[name](projected)
-                operands.append(average(total, sum(weight for _, _, weight in terms)))
+                    values.append((weight, ACTIVATIONS[name](projected)))
+                operands.append(weighted_average(values, hidden))
             states.append(norm(bounded(combined(operands[0], operands[1], how))))
         return bounded(joined([states[index] for index in self.output], self.how, self.gates))
 
@@ -161,6 +160,9 @@ class Recurrence(nn.Module):
         blueprint: plain data with ``inputs`` (features of x_t), ``hidden`` (units), ``cell`` (as in architecture.json),
             ``network`` and, optionally, ``spread`` (weights start uniform in +- this; 1/sqrt(hidden) if it is missing
             or None), ``dropout_input`` and ``dropout_hidden`` (variational dropout).
+
+    Attributes:
+        over_time: runs the cell over the steps; :func:`step_by_step` unless somebody knows a faster way to the same.
     """
 
     def __init__(self, blueprint: dict[str, Any]) -> None:
@@ -172,6 +174,7 @@ class Recurrence(nn.Module):
         spread = float(blueprint.get("spread") or self.hidden**-0.5)
         kind = HighwayCell if blueprint["cell"].get("combine") is None else TwoInputCell
         self.cell = kind(blueprint["cell"], blueprint["inputs"], self.hidden, blueprint["network"], spread)
+        self.over_time = step_by_step
 
     def forward(self, x: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Run the cell over a sequence.
@@ -189,10 +192,29 @@ class Recurrence(nn.Module):
         norms = [norm for norm in self.cell.norms if isinstance(norm, SequenceNorm)]
         for norm in norms:
             norm.begin()
-        outputs = []
-        for step in x.unbind(0):
-            state = self.cell(step, state, x_mask, h_mask)
-            outputs.append(state)
+        found = self.over_time(self.cell, x, state, x_mask, h_mask)
         for norm in norms:
             norm.finish()
-        return torch.stack(outputs), state
+        return found
+
+
+def step_by_step(
+    cell: HighwayCell | TwoInputCell, x: Tensor, hidden: Tensor, x_mask: Tensor | None, h_mask: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Run a cell one time step after another.
+
+    Args:
+        cell: the cell.
+        x: [T, N, inputs].
+        hidden: h_0, [N, H].
+        x_mask: dropout of the input.
+        h_mask: dropout of every state before its matrix.
+
+    Returns:
+        The states of all steps [T, N, H], and the last one [N, H].
+    """
+    outputs = []
+    for step in x.unbind(0):
+        hidden = cell(step, hidden, x_mask, h_mask)
+        outputs.append(hidden)
+    return torch.stack(outputs), hidden

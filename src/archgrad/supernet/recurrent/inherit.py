@@ -16,6 +16,7 @@ from archgrad.network.heads import ForecastNetwork
 from archgrad.network.recurrent import SequenceNorm
 from archgrad.network.recurrent_build import recurrence_blueprint
 from archgrad.network.recurrent_cells import Recurrence
+from archgrad.network.recurrent_training import trains_fast
 from archgrad.supernet.recurrent.forecast import ForecastSupernet
 from archgrad.supernet.recurrent.supernet import RecurrentSupernet
 
@@ -64,7 +65,7 @@ def inherit_recurrence(supernet: RecurrentSupernet, architecture: Architecture) 
             else:  # the matrices of the inputs, and the gates of a learned output
                 parameter.copy_(cast(nn.Parameter, getattr(source, own)))
     target.norms.load_state_dict(source.norms.state_dict())
-    return network
+    return trains_fast(network)
 
 
 def inherit_forecaster(
@@ -108,7 +109,7 @@ def inherit_forecaster(
     ).to(ends.mean.device)
     network.core.load_state_dict(core.state_dict())
     network.ends.load_state_dict(ends.state_dict())
-    return network
+    return trains_fast(network)
 
 
 def _keys(supernet: RecurrentSupernet) -> list[str]:

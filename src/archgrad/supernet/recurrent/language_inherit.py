@@ -6,6 +6,7 @@ from typing import Any
 
 from archgrad.architecture import Architecture
 from archgrad.network.language import LanguageNetwork
+from archgrad.network.recurrent_training import trains_fast
 from archgrad.supernet.recurrent.inherit import inherit_recurrence
 from archgrad.supernet.recurrent.language import LanguageSupernet
 
@@ -44,4 +45,4 @@ def inherit_language_model(
     ).to(supernet.ends.embedding)
     network.core.load_state_dict(core.state_dict())
     network.ends.load_state_dict(supernet.ends.state_dict())
-    return network
+    return trains_fast(network)

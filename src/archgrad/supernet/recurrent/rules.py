@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from archgrad.network.recurrent import ACTIVATIONS, LIMIT, bounded, combined
+from archgrad.network.recurrent_steps import activation_slope
 
 __all__ = ["Highway", "Rule", "Shares", "TwoInput", "activated", "mixed", "mixed_backward"]
 
@@ -71,20 +72,11 @@ def mixed_backward(
         if name == "identity":
             slope = share.expand_as(h).clone() if slope is None else slope.add_(share)
             continue
-        derivative = _derivative(name, value)
+        derivative = activation_slope(name, value)
         slope = share * derivative if slope is None else slope.addcmul_(share, derivative)
     assert slope is not None
     found = [(gradient * value).sum(dim=(1, 2)) for value in values] if of_shares else []
     return slope.mul_(gradient), torch.stack(found, dim=1) if of_shares else None
-
-
-def _derivative(name: str, value: Tensor) -> Tensor:
-    """Return f'(h) from f(h): 1 - f^2 of tanh, f (1 - f) of the sigmoid, 1 or 0 of the ReLU."""
-    if name == "tanh":
-        return 1.0 - value * value
-    if name == "sigmoid":
-        return torch.addcmul(value, value, value, value=-1.0)
-    return value.sign()
 
 
 class Rule(Protocol):
