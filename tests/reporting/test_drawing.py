@@ -11,9 +11,10 @@ from xml.etree import ElementTree
 import pytest
 from tests.reporting.cells import HARD, HOSTILE
 
-from archgrad.architecture import Architecture
+from archgrad.architecture import Architecture, Cell, Edge
 from archgrad.published import names, published
-from archgrad.reporting.drawing import draw_cell, draw_svg
+from archgrad.reporting.drawing import LISTED, draw_cell, draw_svg
+from archgrad.reporting.layout import LARGEST
 from archgrad.reporting.notation import COLOURS, INK, kind_of, printable, shorten
 
 ARCHITECTURES = {name: published(name) for name in names()} | HARD
@@ -125,6 +126,18 @@ def test_inputs_and_output_carry_the_papers_names() -> None:
 def test_one_cell_alone() -> None:
     labels = labels_of(ElementTree.fromstring(draw_cell(published("DARTS_V2"), "reduce")))
     assert Counter(labels) == {"max_pool_3x3": 5, "skip_connect": 3}
+
+
+@pytest.mark.parametrize("count", [LARGEST + 1, 2 * LISTED])
+def test_a_cell_too_large_for_a_picture_is_listed(count: int) -> None:
+    edges = tuple(Edge(k % 2, 2 + k % 3, "tanh" if k % 2 else "relu") for k in range(count))
+    root = ElementTree.fromstring(draw_svg(Architecture("mine", {"recurrent": Cell(2, 3, edges, (2, 3, 4))})))
+    lines = [str(span.text) for span in root.iter(f"{SVG}tspan")]
+    operations = [line for line in lines if "──" in line]
+    assert len(operations) == min(count, LISTED)
+    assert {word for line in operations for word in ("tanh", "relu") if word in line} == {"tanh", "relu"}
+    assert ("more lines" in lines[-1]) == (count > LISTED)
+    assert float(root.attrib["height"]) > 16 * len(lines)
 
 
 @pytest.mark.parametrize(

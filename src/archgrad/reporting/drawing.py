@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from archgrad.architecture import Architecture, Cell
-from archgrad.reporting.layout import lay_out
+from archgrad.reporting.layout import fits_a_picture, lay_out
 from archgrad.reporting.notation import (
     COLOURS,
     INK,
@@ -24,12 +24,17 @@ from archgrad.reporting.notation import (
     text_width,
 )
 from archgrad.reporting.places import LABEL_HEIGHT, LABEL_SIZE, NODE_SIZE, Layout, Path
+from archgrad.reporting.text import cell_lines
 
 __all__ = ["draw_cell", "draw_svg"]
 
 MARGIN = 14.0
 HEADING = 34.0
 LEGEND = 34.0
+LINE = 16.0
+LISTED = 500
+"""Lines of a cell that is listed, because it is too large for a picture."""
+
 NODE_COLOUR = "#5f6b7a"
 FONT = "system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',Helvetica,Arial,sans-serif"
 
@@ -42,9 +47,6 @@ def draw_svg(architecture: Architecture) -> str:
 
     Returns:
         One ``<svg>`` element without XML declaration: it may be written to a file or put into a page.
-
-    Raises:
-        InputError: a cell is too large for one picture.
     """
     y, width, parts = MARGIN, 0.0, []
     for kind, cell in architecture.cells.items():
@@ -68,9 +70,6 @@ def draw_cell(architecture: Architecture, kind: str) -> str:
 
     Returns:
         One ``<svg>`` element, as from :func:`draw_svg`.
-
-    Raises:
-        InputError: the cell is too large for one picture.
     """
     drawing, width, height = _cell(kind, architecture.cells[kind])
     part = f'<g transform="translate({_n(MARGIN)} {_n(MARGIN)})">{drawing}</g>'
@@ -87,6 +86,8 @@ def _document(parts: list[str], width: float, height: float, label: str) -> str:
 
 def _cell(kind: str, cell: Cell) -> tuple[str, float, float]:
     """Return the shapes of one cell, its width and its height in pixels."""
+    if not fits_a_picture(cell):
+        return _listed(kind, cell)
     recurrent = is_recurrent(kind, cell)
     names = [_inside(node, cell, recurrent) for node in range(cell.inputs + cell.nodes)]
     names.append(output_name(recurrent))
@@ -117,11 +118,30 @@ def _cell(kind: str, cell: Cell) -> tuple[str, float, float]:
     boxes += [_node(layout, k, name, k in reached, cell.inputs) for k, name in enumerate(names)]
     output = layout.boxes[layout.nodes[-1]]
     caption = _text(cell.output_combine, output.x, output.y + NODE_SIZE / 2 + 12, INK)
-    heading = f'<text x="0" y="14" fill="{INK}" font-size="15" font-weight="600">{escape(shorten(kind))} cell</text>'
+    heading = _heading(f"{shorten(kind)} cell")
     shapes = f'<g fill="none" stroke-linecap="round">{"".join(lines)}</g>{"".join(boxes)}{caption}'
     overhang = max(0.0, text_width(cell.output_combine, LABEL_SIZE) / 2 - output.width / 2)
     bottom = max(layout.height, output.y + NODE_SIZE / 2 + 22)
     return f'{heading}<g transform="translate(0 {_n(HEADING)})">{shapes}</g>', layout.width + overhang, HEADING + bottom
+
+
+def _listed(kind: str, cell: Cell) -> tuple[str, float, float]:
+    """Return a cell that is too large for a picture as lines of text, like :func:`_cell`."""
+    title, *lines = cell_lines(kind, cell)
+    left_out = len(lines) - LISTED
+    if left_out > 0:
+        lines = [*lines[:LISTED], f"  and {left_out:,} more lines"]
+    spans = "".join(f'<tspan x="0" dy="{_n(LINE)}">{escape(line)}</tspan>' for line in lines)
+    shapes = (
+        f'{_heading(title)}<text x="0" y="{_n(HEADING - LINE)}" fill="{INK}" font-family="monospace" '
+        f'xml:space="preserve">{spans}</text>'
+    )
+    longest = max(len(line) for line in lines) * LABEL_SIZE * 0.62  # the width of a monospaced letter, generously
+    return shapes, max(longest, text_width(title, 15)), HEADING + LINE * len(lines)
+
+
+def _heading(words: str) -> str:
+    return f'<text x="0" y="14" fill="{INK}" font-size="15" font-weight="600">{escape(words)}</text>'
 
 
 def _inside(node: int, cell: Cell, recurrent: bool) -> str:

@@ -9,32 +9,30 @@ layers and order are found here, the coordinates in :mod:`archgrad.reporting.pla
 from __future__ import annotations
 
 from archgrad.architecture import Cell
-from archgrad.errors import InputError
 from archgrad.reporting.notation import text_width
 from archgrad.reporting.places import BEND_HEIGHT, LABEL_HEIGHT, LABEL_SIZE, NODE_SIZE, Box, Layout, Path, place
 
-__all__ = ["LARGEST", "lay_out"]
+__all__ = ["LARGEST", "fits_a_picture", "lay_out"]
 
-LARGEST = 100  # nodes or edges; more cannot be read in one picture
+LARGEST = 100
+"""Nodes or edges; more cannot be read in one picture."""
+
 SWEEPS = 12
+
+
+def fits_a_picture(cell: Cell) -> bool:
+    """Say whether a cell has few enough nodes and edges to be read in one picture."""
+    return max(cell.nodes, cell.inputs, len(cell.edges)) <= LARGEST
 
 
 def lay_out(cell: Cell, labels: list[str], names: list[str]) -> Layout:
     """Give every node, label and line of a cell its place.
 
     Args:
-        cell: the cell.
+        cell: one that fits a picture.
         labels: what stands on each edge.
         names: what stands in each node, the output's last.
-
-    Raises:
-        InputError: the cell is too large for one picture.
     """
-    if max(cell.nodes, cell.inputs, len(cell.edges)) > LARGEST:
-        raise InputError(
-            f"The cell has {cell.inputs + cell.nodes} nodes and {len(cell.edges)} edges; "
-            f"a drawing holds up to {LARGEST} of each."
-        )
     layout = Layout([], [], [])
     layers = _layers(cell)
     for layer, name in zip(layers, names, strict=True):

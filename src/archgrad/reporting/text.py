@@ -5,7 +5,7 @@ from __future__ import annotations
 from archgrad.architecture import Architecture, Cell
 from archgrad.reporting.notation import edge_labels, is_recurrent, node_name, output_name, printable
 
-__all__ = ["draw_text"]
+__all__ = ["cell_lines", "draw_text"]
 
 
 def draw_text(architecture: Architecture) -> str:
@@ -19,10 +19,10 @@ def draw_text(architecture: Architecture) -> str:
     Returns:
         Lines joined by newlines, without colours and without a newline at the end.
     """
-    return "\n\n".join("\n".join(_cell(kind, cell)) for kind, cell in architecture.cells.items())
+    return "\n\n".join("\n".join(cell_lines(kind, cell)) for kind, cell in architecture.cells.items())
 
 
-def _cell(kind: str, cell: Cell) -> list[str]:
+def cell_lines(kind: str, cell: Cell) -> list[str]:
     """Return the lines of one cell: a heading, then every node with what flows into it."""
     recurrent = is_recurrent(kind, cell)
     labels = [printable(label) for label in edge_labels(cell)]
