@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -26,7 +26,7 @@ from benchmarks.variants import circumstances
 
 __all__ = ["WAYS", "gru", "main"]
 
-WAYS = {"loop": step_by_step, "one function": over_time}
+WAYS: dict[str, Callable[..., tuple[torch.Tensor, torch.Tensor]]] = {"loop": step_by_step, "one function": over_time}
 SERIES, HORIZON = 7, 24
 
 

@@ -6,6 +6,7 @@ file behind ``recurrent.py``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -174,7 +175,7 @@ class Recurrence(nn.Module):
         spread = float(blueprint.get("spread") or self.hidden**-0.5)
         kind = HighwayCell if blueprint["cell"].get("combine") is None else TwoInputCell
         self.cell = kind(blueprint["cell"], blueprint["inputs"], self.hidden, blueprint["network"], spread)
-        self.over_time = step_by_step
+        self.over_time: Callable[..., tuple[Tensor, Tensor]] = step_by_step
 
     def forward(self, x: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Run the cell over a sequence.
@@ -199,12 +200,12 @@ class Recurrence(nn.Module):
 
 
 def step_by_step(
-    cell: HighwayCell | TwoInputCell, x: Tensor, hidden: Tensor, x_mask: Tensor | None, h_mask: Tensor | None
+    cell: Callable[..., Tensor], x: Tensor, hidden: Tensor, x_mask: Tensor | None, h_mask: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """Run a cell one time step after another.
 
     Args:
-        cell: the cell.
+        cell: the cell, or what stands for it: (x_t, h_{t-1}, mask of x, mask of h) -> h_t.
         x: [T, N, inputs].
         hidden: h_0, [N, H].
         x_mask: dropout of the input.

@@ -177,14 +177,9 @@ def _of_the_loop(
     """Return the gradients of x, h_0 and the parameters, where needed, so that they can be differentiated again."""
     # h_0 may itself hang on the parameters: views end the way to these here
     x, hidden, *parameters = [tensor.view_as(tensor) for tensor in tensors]
-    run = torch.func.functional_call
-    outputs, state = [], hidden
-    for step in x.unbind(0):
-        state = run(ctx.cell, dict(zip(ctx.names, parameters, strict=True)), (step, state, *masks))
-        outputs.append(state)
-    asked = [
-        (out, each) for out, each in zip((torch.stack(outputs), state), gradients, strict=True) if each is not None
-    ]
+    own = dict(zip(ctx.names, parameters, strict=True))
+    outputs = step_by_step(lambda *given: torch.func.functional_call(ctx.cell, own, given), x, hidden, *masks)
+    asked = [(out, each) for out, each in zip(outputs, gradients, strict=True) if each is not None]
     wanted = [tensor for tensor, need in zip((x, hidden, *parameters), needs, strict=True) if need]
     outs, given = zip(*asked, strict=True)
     found = iter(torch.autograd.grad(outs, wanted, given, create_graph=True, allow_unused=True))

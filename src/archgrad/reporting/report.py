@@ -98,11 +98,8 @@ def _run(record: Record, name: str, place: int) -> dict[str, Any]:
     cells: list[Markup] = []
     cell_text = ""
     if record.architecture:
-        try:
-            cells = [_safe(draw_cell(record.architecture, kind)) for kind in record.architecture.cells]
-            cell_text = draw_text(record.architecture)
-        except InputError as error:
-            problems.append(str(error))
+        cells = [_safe(draw_cell(record.architecture, kind)) for kind in record.architecture.cells]
+        cell_text = draw_text(record.architecture)
     kinds = choice_plots.cell_kinds(record)
     shown = record.architecture.cells if record.architecture else kinds
     figures = [
