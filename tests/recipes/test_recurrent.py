@@ -10,7 +10,7 @@ import archgrad
 from archgrad import registry
 from archgrad.api.settings import search_config
 from archgrad.errors import InputError
-from archgrad.recipes.recurrent import is_recurrent_space
+from archgrad.recipes.recurrent import CHOICE_CLIP, is_recurrent_space
 
 SMALL = {"supernet.hidden": 4, "space.nodes": 2, "data.window": 4, "data.horizon": 2, "data.batch": 16}
 
@@ -18,12 +18,14 @@ SMALL = {"supernet.hidden": 4, "space.nodes": 2, "data.window": 4, "data.horizon
 def test_series_ask_for_a_recurrent_space() -> None:
     config = search_config("darts", data="macro")
     assert (config.space.name, config.derivation.options["k"]) == ("darts-rnn", 1)
-    assert (config.weights.rate, config.weights.clip) == (0.1, 1.0)
+    assert (config.weights.rate, config.weights.clip, config.choices.clip) == (0.1, 1.0, CHOICE_CLIP)
     named = search_config("constrained", data="macro", space="two-input-rnn", settings={"weights.rate": 0.3})
     assert (named.space.name, named.space.options["none"], named.weights.rate) == ("two-input-rnn", False, 0.3)
     assert search_config("entrannas-dst", data="macro").derivation.name == "non-zero"
     images = search_config("darts")
     assert (images.space.name, images.derivation.options["k"], images.weights.rate) == ("darts", 2, 0.025)
+    assert (images.choices.clip, search_config("darts", data="text:x").choices.clip) == (None, None)
+    assert search_config("snas", data="macro", settings={"choices.clip": 3.0}).choices.clip == 3
     assert is_recurrent_space("two-input-rnn") and not is_recurrent_space("darts") and not is_recurrent_space("d")
 
 
