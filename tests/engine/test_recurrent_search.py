@@ -155,7 +155,8 @@ def test_every_relaxation_and_layout_searches_a_cell(name: str, relaxation: str,
     after = [table.logits for _, table in state.choices.items()]
     assert not any(torch.equal(one, two) for one, two in zip(before, after, strict=True))  # the combiners learn too
     cell = records[0]["architecture"]["cells"]["recurrent"]
-    assert len(cell["edges"]) == 2 * (1 + (name == "two-input-rnn"))
+    edges = 2 * (1 + (name == "two-input-rnn"))  # an input that would move nothing gets one or two more
+    assert edges <= len(cell["edges"]) <= edges + 2 * (name == "two-input-rnn")
     assert set(records[0]["weights"]) == set(state.parts.space.cells)
 
 

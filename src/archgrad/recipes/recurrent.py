@@ -29,9 +29,10 @@ compared with (:func:`archgrad.tasks.forecasting_baselines.fit_network`)."""
 
 
 CHOICE_CLIP = 0.01
-"""Largest norm of the choices' gradient on series. Over the 96 steps of a window the gradients of fresh weights explode:
-2,127 at the first step on ETTh1, 0.005 once the weights have learnt. Adam's second moment remembers one such gradient
-for a thousand steps, in which the choices then stand still. DARTS, on text with 35 steps, does not clip them."""
+"""Largest norm of the choices' gradient on series. Over the 96 steps of a window the gradients of fresh weights
+explode: 2,127 at the first step on ETTh1, 0.005 once the weights have learnt. Adam's second moment remembers one such
+gradient for a thousand steps, in which the choices then stand still. DARTS, on text with 35 steps, does not clip
+them."""
 
 
 def is_recurrent_space(name: str) -> bool:

@@ -26,6 +26,7 @@ class CellSpace:
         combiner: the cell kind whose table says how a node joins its operands.
         single: whether an edge carries one operation at most, whatever a derivation would keep.
         pool_norm: whether pooling is followed by batch norm in the supernet.
+        must_read: inputs that must move the output of a derived cell, the data first.
     """
 
     inputs: int
@@ -36,6 +37,7 @@ class CellSpace:
     combiner: str | None = None
     single: bool = False
     pool_norm: bool = True
+    must_read: tuple[int, ...] = ()
 
     @cached_property
     def edges(self) -> tuple[tuple[int, int], ...]:

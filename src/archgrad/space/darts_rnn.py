@@ -54,7 +54,7 @@ class DartsRnnSpace:
             InputError: no node, no candidate but ``none``, or an unknown activation or output.
         """
         names = checked_activations(self.nodes, self.none, self.operations, self.output)
-        cell = CellSpace(inputs=1, nodes=self.nodes, operations=names, output_combine=self.output)
+        cell = CellSpace(inputs=1, nodes=self.nodes, operations=names, output_combine=self.output, must_read=(0,))
         return Space("darts-rnn", {"recurrent": cell}, self.skeleton())
 
 

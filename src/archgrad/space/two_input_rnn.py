@@ -66,6 +66,6 @@ class TwoInputRnnSpace:
         if not self.combiners:
             raise InputError(f"space.combiners is empty; a node needs one of {', '.join(COMBINERS)}.")
         names = checked_activations(self.nodes, self.none, self.operations, self.output)
-        cell = CellSpace(2, self.nodes, names, self.output, operands=OPERANDS, combiner="combine")
+        cell = CellSpace(2, self.nodes, names, self.output, operands=OPERANDS, combiner="combine", must_read=(0, 1))
         combiner = CombinerSpace(2, self.nodes, tuple(dict.fromkeys(self.combiners)), self.output)
         return Space("two-input-rnn", {"recurrent": cell, "combine": combiner}, self.skeleton())

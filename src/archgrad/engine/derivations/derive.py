@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from archgrad.architecture import Architecture, Cell, Edge
 from archgrad.choices import Choices, Mixing, Progress, Relaxation, Support
 from archgrad.choices.ramp import expected_of
+from archgrad.engine.derivations.reach import with_inputs_read
 from archgrad.errors import at_least_one
 from archgrad.space.cells import CellSpace, Space
 
@@ -92,13 +93,15 @@ def kept(derivation: Derivation, mixing: Mixing, cell: CellSpace) -> Support:
 def project(expected: Mapping[str, Mixing], derivation: Derivation, space: Space) -> dict[str, Support]:
     """Return the support of every cell kind that the rule would keep now.
 
-    A node joins its operands in one way, so a combiner's row keeps its strongest candidate whatever the rule is.
+    A node joins its operands in one way, so a combiner's row keeps its strongest candidate whatever the rule is; and
+    the inputs that a cell must read are read.
     """
     strongest, combiners = TopEdges(k=1), space.combiners
-    return {
+    supports = {
         kind: kept(strongest if kind in combiners else derivation, mixing, space.cells[kind])
         for kind, mixing in expected.items()
     }
+    return with_inputs_read(supports, expected, space)
 
 
 def architecture_of(

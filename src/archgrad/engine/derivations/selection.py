@@ -15,6 +15,7 @@ import torch
 from archgrad.choices import Mixing, Support
 from archgrad.engine.derivations.argmax import ArgmaxPerEdge
 from archgrad.engine.derivations.derive import TopEdges, expected_mixings, project
+from archgrad.engine.derivations.reach import with_inputs_read
 from archgrad.engine.evaluate import evaluate_mixings, reestimated_statistics
 from archgrad.engine.mixings import transit_mixings
 from archgrad.engine.state import Batch, SearchState
@@ -48,9 +49,10 @@ class Selects(Protocol):
 def decided(state: SearchState) -> dict[str, Support]:
     """Return the support of every cell kind with which a search ends."""
     derivation = state.parts.derivation
+    expected, space = final_expected(state), state.parts.space
     if isinstance(derivation, Selects):
-        return derivation.select(state)
-    return project(final_expected(state), derivation, state.parts.space)
+        return with_inputs_read(derivation.select(state), expected, space)
+    return project(expected, derivation, space)
 
 
 def final_expected(state: SearchState) -> dict[str, Mixing]:
@@ -120,10 +122,9 @@ def random_cells(state: SearchState, k: int, generator: torch.Generator) -> Iter
     """
     expected, space = final_expected(state), state.parts.space
     while True:
-        drawn = {}
+        drawn, random = {}, {}
         for kind, mixing in expected.items():
             weights = torch.rand(mixing.weights.shape, generator=generator) * torch.tensor(mixing.support)
-            drawn[kind] = standard_rule(
-                1 if kind in space.combiners else k, Mixing(weights, mixing.support), space.cells[kind]
-            )
-        yield drawn
+            random[kind] = Mixing(weights, mixing.support)
+            drawn[kind] = standard_rule(1 if kind in space.combiners else k, random[kind], space.cells[kind])
+        yield with_inputs_read(drawn, random, space)
