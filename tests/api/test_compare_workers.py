@@ -81,6 +81,14 @@ def test_a_run_that_another_command_does_is_waited_for(tmp_path: Path) -> None:
     assert said == ["Waiting for another command that does a-s0."]
 
 
+def test_what_is_done_already_is_told_at_once_and_the_next_run_begins(tmp_path: Path) -> None:
+    assert work(jobs(tmp_path, "a", "b")) == dict.fromkeys("ab")
+    said: list[str] = []
+    ended = side_by_side(jobs(tmp_path, "a", "b", "c"), 1, None, said.append)
+    assert [run.arm for run, _ in ended] == ["a", "b", "c"]
+    assert said == []
+
+
 def test_who_is_stopped_stops_its_processes(tmp_path: Path) -> None:
     ended = side_by_side(jobs(tmp_path, "soon", "x-endless"), 2, None, lambda words: None)
     assert next(ended)[0].arm == "soon"

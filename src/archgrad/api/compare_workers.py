@@ -115,14 +115,12 @@ def side_by_side(jobs: Sequence[Job], workers: int, plugin: str | None, say: Cal
     try:
         while waiting or running:
             for slot in [slot for slot in range(workers) if slot not in running]:
-                ready = next((job for job in waiting if done(job.run.folder, job.run.wanted) or _free(job)), None)
-                if ready is None:
-                    break
-                waiting.remove(ready)
-                if done(ready.run.folder, ready.run.wanted):
-                    yield ready.run, None
-                else:
-                    running[slot] = ready, _started(ready, slot, workers, plugin)
+                while slot not in running and (ready := _next(waiting)) is not None:
+                    waiting.remove(ready)
+                    if done(ready.run.folder, ready.run.wanted):
+                        yield ready.run, None
+                    else:
+                        running[slot] = ready, _started(ready, slot, workers, plugin)
             if not (waiting or running):
                 break
             if waiting and not running and not told:
@@ -139,6 +137,11 @@ def side_by_side(jobs: Sequence[Job], workers: int, plugin: str | None, say: Cal
                 yield job.run, Failure(failed, verdict.get("exit_code", 1)) if failed else None
     finally:
         _stop([process for _, process in running.values()])
+
+
+def _next(waiting: Sequence[Job]) -> Job | None:
+    """Return the first run that is done already or that nobody does now."""
+    return next((job for job in waiting if done(job.run.folder, job.run.wanted) or _free(job)), None)
 
 
 def _free(job: Job) -> bool:
