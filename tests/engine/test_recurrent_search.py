@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -155,8 +156,11 @@ def test_every_relaxation_and_layout_searches_a_cell(name: str, relaxation: str,
     after = [table.logits for _, table in state.choices.items()]
     assert not any(torch.equal(one, two) for one, two in zip(before, after, strict=True))  # the combiners learn too
     cell = records[0]["architecture"]["cells"]["recurrent"]
-    edges = 2 * (1 + (name == "two-input-rnn"))  # an input that would move nothing gets one or two more
-    assert edges <= len(cell["edges"]) <= edges + 2 * (name == "two-input-rnn")
+    into = Counter((target, *operand) for _, target, _, *operand in cell["edges"])
+    assert len(into) == 2 * (1 + (name == "two-input-rnn"))
+    more = [target for target, edges in into.items() if edges > 1]  # one a node or operand, but for an unread input
+    assert len(cell["edges"]) <= len(into) + (2 if name == "two-input-rnn" else 0)
+    assert all(any((edge[1], *edge[3:]) == target and edge[0] < 2 for edge in cell["edges"]) for target in more)
     assert set(records[0]["weights"]) == set(state.parts.space.cells)
 
 

@@ -114,13 +114,15 @@ def side_by_side(jobs: Sequence[Job], workers: int, plugin: str | None, say: Cal
     waiting, running, told = list(jobs), dict[int, tuple[Job, subprocess.Popen[str]]](), False
     try:
         while waiting or running:
+            for job in [job for job in waiting if done(job.run.folder, job.run.wanted)]:
+                waiting.remove(job)
+                yield job.run, None
             for slot in [slot for slot in range(workers) if slot not in running]:
-                while slot not in running and (ready := _next(waiting)) is not None:
-                    waiting.remove(ready)
-                    if done(ready.run.folder, ready.run.wanted):
-                        yield ready.run, None
-                    else:
-                        running[slot] = ready, _started(ready, slot, workers, plugin)
+                ready = next((job for job in waiting if _free(job)), None)
+                if ready is None:
+                    break
+                waiting.remove(ready)
+                running[slot] = ready, _started(ready, slot, workers, plugin)
             if not (waiting or running):
                 break
             if waiting and not running and not told:
@@ -137,11 +139,6 @@ def side_by_side(jobs: Sequence[Job], workers: int, plugin: str | None, say: Cal
                 yield job.run, Failure(failed, verdict.get("exit_code", 1)) if failed else None
     finally:
         _stop([process for _, process in running.values()])
-
-
-def _next(waiting: Sequence[Job]) -> Job | None:
-    """Return the first run that is done already or that nobody does now."""
-    return next((job for job in waiting if done(job.run.folder, job.run.wanted) or _free(job)), None)
 
 
 def _free(job: Job) -> bool:

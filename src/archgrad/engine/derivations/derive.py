@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from archgrad.architecture import Architecture, Cell, Edge
 from archgrad.choices import Choices, Mixing, Progress, Relaxation, Support
 from archgrad.choices.ramp import expected_of
-from archgrad.engine.derivations.reach import with_inputs_read
+from archgrad.engine.derivations.reach import chosen_combiners, with_inputs_read
 from archgrad.errors import at_least_one
 from archgrad.space.cells import CellSpace, Space
 
@@ -136,8 +136,7 @@ def architecture_of(
         edges = tuple(edge for edge, _, _ in kept)
         combine = None
         if cell.combiner is not None:
-            names = space.cells[cell.combiner].operations
-            combine = tuple(names[row.index(True) if True in row else 0] for row in supports[cell.combiner])
+            combine = chosen_combiners(space.cells[cell.combiner], supports[cell.combiner])
         cells[kind] = Cell(cell.inputs, cell.nodes, edges, cell.output, cell.output_combine, factors, combine)
     return Architecture(space.name, cells, dict(space.network), dict(made_by or {}))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from itertools import chain, combinations
+from itertools import combinations
 
 import torch
 
@@ -17,7 +17,7 @@ from archgrad.choices import Mixing, Support
 from archgrad.network.recurrent import ACTIVATIONS
 from archgrad.space.cells import CellSpace, Space
 
-__all__ = ["reading_inputs", "unread_inputs", "with_inputs_read"]
+__all__ = ["chosen_combiners", "reading_inputs", "unread_inputs", "with_inputs_read"]
 
 Way = tuple[int, int]
 """A row and a candidate of it."""
@@ -35,20 +35,22 @@ def with_inputs_read(
     """
     read = {}
     for kind, support in supports.items():
-        cell = space.cells[kind]
-        product = _products(space.cells[cell.combiner], supports[cell.combiner]) if cell.combiner else frozenset()
-        read[kind] = reading_inputs(support, expected[kind], cell, product)
+        cell, products = space.cells[kind], frozenset[int]()
+        if cell.combiner is not None:
+            ways = chosen_combiners(space.cells[cell.combiner], supports[cell.combiner])
+            products = frozenset(node for node, way in zip(cell.computed, ways, strict=True) if way == "multiply")
+        read[kind] = reading_inputs(support, expected[kind], cell, products)
     return read
 
 
-def _products(combiner: CellSpace, support: Support) -> frozenset[int]:
-    """Return the nodes that multiply their operands."""
-    names = combiner.operations
-    return frozenset(
-        node
-        for (node, _), row in zip(combiner.edges, support, strict=True)
-        if names[row.index(True) if True in row else 0] == "multiply"
-    )
+def chosen_combiners(combiner: CellSpace, support: Support) -> tuple[str, ...]:
+    """Return how every computed node joins its operands: the first way that its row keeps, or the first of all.
+
+    Args:
+        combiner: the nodes and the names of the ways.
+        support: what is kept, nodes x ways.
+    """
+    return tuple(combiner.operations[row.index(True) if True in row else 0] for row in support)
 
 
 def unread_inputs(support: Support, cell: CellSpace, products: frozenset[int] = frozenset()) -> tuple[int, ...]:
@@ -78,32 +80,32 @@ def reading_inputs(
         cell: the graph and the names of the candidates.
         products: the nodes that multiply their operands; the others add them.
     """
-    weights = mixing.weights.detach().double().cpu().tolist()
     for node in unread_inputs(support, cell, products):
-        ways = sorted(_ways(mixing, cell, node), key=lambda way: -weights[way[0]][way[1]])
-        pairs = sorted(
-            (pair for pair in combinations(ways, 2) if _into_one_node(pair, cell)),
-            key=lambda pair: -sum(weights[row][k] for row, k in pair),
-        )
-        for added in chain(((way,) for way in ways), pairs):
-            more = _with(support, added, cell)
-            if _moves(more, cell, products, node):
-                support = more
-                break
+        with_more = (_with(support, added, cell) for added in _additions(mixing, cell, node))
+        support = next((more for more in with_more if _moves(more, cell, products, node)), support)
     return support
 
 
-def _ways(mixing: Mixing, cell: CellSpace, node: int) -> Iterator[Way]:
-    """Yield what is alive of the edges that leave a node."""
-    for row, (source, _) in enumerate(cell.edges):
-        for k, name in enumerate(cell.operations):
-            if source == node and name != "none" and mixing.support[row][k]:
-                yield row, k
+def _additions(mixing: Mixing, cell: CellSpace, node: int) -> Iterator[tuple[Way, ...]]:
+    """Yield what is alive of the edges that leave a node, the strongest first; then pairs of them into one node."""
+    weights: list[list[float]] = mixing.weights.detach().double().cpu().tolist()
+    ways = [
+        (row, k)
+        for row, (source, _) in enumerate(cell.edges)
+        for k, name in enumerate(cell.operations)
+        if source == node and name != "none" and mixing.support[row][k]
+    ]
 
+    def strength(added: tuple[Way, ...]) -> float:
+        return sum([weights[row][k] for row, k in added])
 
-def _into_one_node(pair: tuple[Way, Way], cell: CellSpace) -> bool:
-    (first, _), (second, _) = pair
-    return cell.edges[first] == cell.edges[second] and first != second
+    yield from sorted(zip(ways), key=strength, reverse=True)
+    operands = [
+        (one, two)
+        for one, two in combinations(ways, 2)
+        if one[0] != two[0] and cell.edges[one[0]] == cell.edges[two[0]]
+    ]
+    yield from sorted(operands, key=strength, reverse=True)
 
 
 def _with(support: Support, added: tuple[Way, ...], cell: CellSpace) -> Support:
